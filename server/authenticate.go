@@ -11,9 +11,9 @@ import (
 	"shorepass/session"
 )
 
-// answerLimit is the timeout of one request: docker gives up after fifteen
+// requestTimeout is the timeout of one request: docker gives up after fifteen
 // seconds, and the chain of providers may take ten of them.
-const answerLimit = 12 * time.Second
+const requestTimeout = 12 * time.Second
 
 // redeemer redeems tokens of sessions. Its errors wrap session.ErrRefused or
 // providers.ErrUnavailable.
@@ -27,14 +27,14 @@ type redeemer interface {
 	RedeemOneTimePassword(ctx context.Context, token secret.Text, service string, client session.Client) (*session.Session, error)
 
 	// KnowsProviderToken reports whether a provider's refresh token has a session,
-	// live or ended, so that RedeemProviderToken will not call first.
+	// live or ended, so that RedeemProviderToken will not call authenticate.
 	KnowsProviderToken(ctx context.Context, providerToken secret.Text) (bool, error)
 
 	// RedeemProviderToken returns the session of a provider's refresh token. If
-	// there is none, it makes one for the identity that first returns, and made is
-	// true. An error of first is returned unchanged.
+	// there is none, it makes one for the identity that authenticate returns, and
+	// made is true. An error of authenticate is returned unchanged.
 	RedeemProviderToken(ctx context.Context, providerToken secret.Text, service string, client session.Client,
-		first func(context.Context) (*providers.Identity, error)) (found *session.Session, made bool, err error)
+		authenticate func(context.Context) (*providers.Identity, error)) (found *session.Session, made bool, err error)
 }
 
 // principal is the person, job or robot that a credential authenticates. The
@@ -142,12 +142,12 @@ func (s *Server) redeemOneTime(ctx context.Context, cred credential, service str
 }
 
 // redeemProviderToken redeems a provider's refresh token that was sent as a
-// password. The provider gets it once, at its first use; from then on it redeems
-// the session that this use made, since a provider that rotates its refresh tokens
-// takes a second use for theft.
+// password. The provider gets the token once, at its first use, which makes a
+// session. Later uses redeem that session, since a provider that rotates its
+// refresh tokens takes a second use for theft.
 func (s *Server) redeemProviderToken(ctx context.Context, gen *Generation, cred providers.Credential, client session.Client) (principal, error) {
 	// RedeemProviderToken writes a lease to the store before it asks the provider.
-	// Precheck refuses a guess that no provider would get before that write.
+	// Before that write, Precheck refuses a guess that no provider would get.
 	known, err := s.sessions.KnowsProviderToken(ctx, cred.Secret)
 	if err == nil && !known {
 		err = gen.Chain.Precheck(ctx, cred)
@@ -155,11 +155,11 @@ func (s *Server) redeemProviderToken(ctx context.Context, gen *Generation, cred 
 	if err != nil {
 		return principal{}, err
 	}
-	found, first, err := s.sessions.RedeemProviderToken(ctx, cred.Secret, cred.Service, client, func(ctx context.Context) (*providers.Identity, error) {
+	found, made, err := s.sessions.RedeemProviderToken(ctx, cred.Secret, cred.Service, client, func(ctx context.Context) (*providers.Identity, error) {
 		return gen.Chain.Authenticate(ctx, cred)
 	})
 	if err != nil {
 		return principal{}, err
 	}
-	return principal{identity: found.Identity, session: found, mayIssue: first}, nil
+	return principal{identity: found.Identity, session: found, mayIssue: made}, nil
 }

@@ -38,10 +38,10 @@ type SessionAdmin interface {
 	Revoke(ctx context.Context, sel session.Selector, by string) (int, error)
 }
 
-// parseCaller parses the credential of a request to /oauth/revoke or
+// parseCallerCredential parses the credential of a request to /oauth/revoke or
 // /oauth/introspect: Basic, or none. single names the endpoint's own parameters,
 // none of which may be repeated.
-func parseCaller(r *http.Request, params url.Values, single ...string) (credential, error) {
+func parseCallerCredential(r *http.Request, params url.Values, single ...string) (credential, error) {
 	// Cross-site request forgery: a browser may attach Basic credentials that it has
 	// cached to a request from a page of another site.
 	if err := new(http.CrossOriginProtection).Check(r); err != nil {

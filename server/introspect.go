@@ -33,13 +33,13 @@ type introspection struct {
 // session or an access token, which is verified as its registry verifies it.
 // Introspection does not count as a use of the token, and asks no provider.
 func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	params, err := readForm(w, r)
 	if err != nil {
 		return err
 	}
-	cred, err := parseCaller(r, params, "token", "token_type_hint")
+	cred, err := parseCallerCredential(r, params, "token", "token_type_hint")
 	if err != nil {
 		return err
 	}

@@ -17,9 +17,9 @@ import (
 	"shorepass/session"
 )
 
-// revokeLimit is the timeout of a revocation, shorter than writeLimit. It is enough
+// revokeTimeout is the timeout of a revocation, shorter than writeLimit. It is enough
 // for thousands of sessions; after a timeout the same request ends the rest.
-const revokeLimit = 25 * time.Second
+const revokeTimeout = 25 * time.Second
 
 // revokeSelectors are the parameters of /oauth/revoke that RFC 7009 does not have. A
 // session must match all that are sent.
@@ -42,13 +42,13 @@ type revokeAnswer struct {
 // person ends their own sessions, and an operator anyone's. When it answers 200,
 // every replica refuses their tokens.
 func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), revokeLimit)
+	ctx, cancel := context.WithTimeout(r.Context(), revokeTimeout)
 	defer cancel()
 	params, err := readForm(w, r)
 	if err != nil {
 		return err
 	}
-	cred, err := parseCaller(r, params, append([]string{"token", "token_type_hint"}, revokeSelectors...)...)
+	cred, err := parseCallerCredential(r, params, append([]string{"token", "token_type_hint"}, revokeSelectors...)...)
 	if err != nil {
 		return err
 	}

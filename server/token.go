@@ -51,7 +51,7 @@ type clock interface {
 
 // serveToken handles a token request: parse, authenticate, decide, mint, answer.
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 
 	q, err := parseQuestion(w, r)
@@ -106,7 +106,7 @@ func (s *Server) mint(ctx context.Context, gen *Generation, q *question, caller 
 	if caller.identity == nil && len(access) == 0 {
 		return tokenAnswer{}, errAnonymous
 	}
-	token, err := gen.Issuer.Mint(q.service, caller.user(), access, s.clock(req))
+	token, err := gen.Issuer.Mint(q.service, caller.user(), access, s.tokenClock(req))
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -130,16 +130,17 @@ func (s *Server) mint(ctx context.Context, gen *Generation, q *question, caller 
 // lifetime grows by the skew.
 const maxSkew = 10 * time.Minute
 
-// clock returns the time of a request by this machine's clock and by the store's,
-// since a registry may agree with either.
-func (s *Server) clock(req *request) registry.Clock {
+// tokenClock returns the time of a request by this machine's clock and by the
+// store's, since a registry may agree with either.
+func (s *Server) tokenClock(req *request) registry.Clock {
 	offset := min(max(s.sessions.ClockOffset(), -maxSkew), maxSkew)
 	return registry.Clock{Earliest: req.localTime.Add(min(offset, 0)), Latest: req.localTime.Add(max(offset, 0))}
 }
 
-// refreshToken returns the refresh token of the answer: the same one at its own
-// redemption, a new one where a login asks for an offline token, and none for any
-// other token of ours.
+// refreshToken returns the refresh token of the answer. The grant refresh_token
+// echoes its own. Where another request asks for an offline token and its credential
+// may get one, it is that of the session that the authentication made, or of a new
+// one. Otherwise there is none.
 func (s *Server) refreshToken(ctx context.Context, q *question, caller principal, req *request) (secret.Text, error) {
 	switch {
 	case q.credential.kind == kindRefresh:
