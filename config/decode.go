@@ -12,11 +12,11 @@ import (
 	"shorepass/internal/secret"
 )
 
-// decode decodes from, the value at a TOML path, into an option. It walks the TOML tree
-// and the option structs together and once: it checks names and types, assigns values,
-// reads secrets, makes paths of files absolute, and reports each fault under its key. A
-// value of the wrong type is reported and left out. tag is the option's path tag, see
-// [loader.resolve].
+// decode decodes from, the value of the dotted key at, into an option. It walks the TOML
+// tree and the option structs together and once: it checks names and types, assigns
+// values, reads secrets, makes paths of files absolute, and reports each fault under its
+// key. A value of the wrong type is reported and left out. tag is the option's path tag,
+// see [loader.resolve].
 func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
 	t := into.Type()
 	table, isMap := from.(map[string]any)
@@ -54,7 +54,7 @@ func (l *loader) decode(at string, from any, into reflect.Value, tag string) {
 func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value) {
 	known := fields(into.Type())
 	for _, name := range slices.Sorted(maps.Keys(table)) {
-		key, value := join(at, path(name)), table[name]
+		key, value := join(at, dottedKey(name)), table[name]
 		i := slices.IndexFunc(known, func(f field) bool { return f.name == name })
 		if i < 0 {
 			l.faults.add(key, fmt.Sprintf("unknown key %q; %s", name, suggestKey(name, known)))
@@ -66,7 +66,7 @@ func (l *loader) decodeTable(at string, table map[string]any, into reflect.Value
 		if !known[i].pointer && isEmpty(value, known[i].typ) {
 			l.faults.add(key, "is empty; write a text, or leave the key out")
 		}
-		l.decode(key, value, into.FieldByIndex(known[i].index), known[i].path)
+		l.decode(key, value, into.FieldByIndex(known[i].index), known[i].pathTag)
 	}
 }
 
@@ -75,7 +75,7 @@ func (l *loader) decodeMap(at string, table map[string]any, into reflect.Value) 
 	into.Set(reflect.MakeMapWithSize(into.Type(), len(table)))
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		value, faults := reflect.New(into.Type().Elem()).Elem(), len(l.faults.list)
-		l.decode(join(at, path(name)), table[name], value, "")
+		l.decode(join(at, dottedKey(name)), table[name], value, "")
 		if len(l.faults.list) == faults {
 			into.SetMapIndex(reflect.ValueOf(name), value)
 		}

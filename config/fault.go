@@ -13,7 +13,7 @@ import (
 type Fault struct {
 	File    string // as passed to Load
 	Line    int    // 0 where no line of the file is at fault
-	Key     string // the TOML path, such as "provider[1].users.filter", counted from 0; may be empty
+	Key     string // dotted, such as "provider[1].users.filter", counted from 0; may be empty
 	Problem string // what is wrong, and what would be right
 }
 
@@ -98,15 +98,15 @@ func (f *faults) err() error {
 	return errors.Join(all...)
 }
 
-// join appends a relative key to a path.
-func join(path, key string) string {
-	if path == "" || key == "" || key[0] == '[' {
-		return path + key
+// join appends a key to the dotted key of its table.
+func join(table, key string) string {
+	if table == "" || key == "" || key[0] == '[' {
+		return table + key
 	}
-	return path + "." + key
+	return table + "." + key
 }
 
-// parent returns the path without its last element, "" for a top-level key.
-func parent(path string) string {
-	return path[:max(0, strings.LastIndexAny(path, ".["))]
+// parent returns a dotted key without its last part, "" for a top-level key.
+func parent(key string) string {
+	return key[:max(0, strings.LastIndexAny(key, ".["))]
 }

@@ -18,11 +18,12 @@ var (
 
 // field is a key of a table, and the struct field for its value.
 type field struct {
-	name   string
-	typ    reflect.Type // of its value, never a pointer
-	path   string       // the path tag, see loader.resolve
-	reload string       // the reload tag, see reload.go
-	index  []int        // for reflect.Value.FieldByIndex
+	name  string
+	typ   reflect.Type // of its value, never a pointer
+	index []int        // for reflect.Value.FieldByIndex
+
+	pathTag   string // see loader.resolve
+	reloadTag string // see tagRestart
 
 	pointer bool // the field is a pointer, which tells zero from left out
 }
@@ -48,7 +49,7 @@ func fields(t reflect.Type) []field {
 		if pointer {
 			typ = typ.Elem()
 		}
-		all = append(all, field{name: name, typ: typ, path: f.Tag.Get("path"), reload: f.Tag.Get("reload"), index: []int{i}, pointer: pointer})
+		all = append(all, field{name: name, typ: typ, pathTag: f.Tag.Get("path"), reloadTag: f.Tag.Get("reload"), index: []int{i}, pointer: pointer})
 	}
 	return all
 }

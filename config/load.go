@@ -113,8 +113,8 @@ func (l *loader) load() (*Config, error) {
 	return &l.cfg, nil
 }
 
-// hashTree returns a hash of a part of the TOML tree. The order of keys, blanks and
-// comments do not change it.
+// hashTree returns a hash of a part of the TOML tree. It does not depend on the order of
+// keys, on blanks or on comments.
 func hashTree(tree any) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%#v", tree) // fmt sorts the keys of maps

@@ -130,7 +130,7 @@ func (r *reference) rows(prefix, reload string, defaults reflect.Value, t reflec
 		if prefix == "" && t != reflect.TypeFor[providers.Config]() && t.Field(f.index[0]).Type == reflect.TypeFor[providers.Config]() {
 			continue // in the section of all kinds
 		}
-		f.reload = cmp.Or(f.reload, reload)
+		f.reloadTag = cmp.Or(f.reloadTag, reload)
 		var value reflect.Value
 		if defaults.IsValid() {
 			value = defaults.FieldByIndex(f.index)
@@ -139,7 +139,7 @@ func (r *reference) rows(prefix, reload string, defaults reflect.Value, t reflec
 		}
 		switch {
 		case isTable(f.typ):
-			lists = append(lists, r.rows(prefix+f.name+".", f.reload, value, f.typ)...)
+			lists = append(lists, r.rows(prefix+f.name+".", f.reloadTag, value, f.typ)...)
 		case f.typ.Kind() == reflect.Slice && isTable(f.typ.Elem()):
 			lists = append(lists, f)
 		default:
@@ -174,7 +174,7 @@ func (r *reference) row(key string, f field, value reflect.Value, t reflect.Type
 	if byCode != "" {
 		byCode = "`" + byCode + "`"
 	}
-	switch f.reload {
+	switch f.reloadTag {
 	case tagRestart:
 		meaning += " A change needs a restart."
 	case tagSwitch:

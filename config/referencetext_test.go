@@ -133,9 +133,9 @@ func typeName(f field) string {
 		return "time"
 	case t == secretType:
 		return "secret"
-	case f.path != "" && t.Kind() == reflect.Slice:
+	case f.pathTag != "" && t.Kind() == reflect.Slice:
 		return "list of files"
-	case f.path != "" && !strings.Contains(f.path, ","):
+	case f.pathTag != "" && !strings.Contains(f.pathTag, ","):
 		return "file"
 	case t.Kind() == reflect.Slice:
 		return "list"

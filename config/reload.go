@@ -22,10 +22,10 @@ func needRestart(at string, old, new reflect.Value) (keys []string) {
 	for _, f := range fields(old.Type()) {
 		key, was, is := join(at, f.name), old.FieldByIndex(f.index), new.FieldByIndex(f.index)
 		switch {
-		case f.reload == tagRestart && !reflect.DeepEqual(was.Interface(), is.Interface()),
-			f.reload == tagSwitch && was.IsZero() != is.IsZero():
+		case f.reloadTag == tagRestart && !reflect.DeepEqual(was.Interface(), is.Interface()),
+			f.reloadTag == tagSwitch && was.IsZero() != is.IsZero():
 			keys = append(keys, key)
-		case f.reload == "" && isTable(f.typ):
+		case f.reloadTag == "" && isTable(f.typ):
 			keys = append(keys, needRestart(key, was, is)...)
 		}
 	}

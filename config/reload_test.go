@@ -82,11 +82,11 @@ func TestEveryKeyReloads(t *testing.T) {
 	walk = func(at, tag string, typ reflect.Type) {
 		if isTable(typ) {
 			for _, f := range fields(typ) {
-				if f.reload != "" && f.reload != tagRestart && f.reload != tagSwitch {
-					t.Errorf("%s.%s: unknown reload tag %q", at, f.name, f.reload)
+				if f.reloadTag != "" && f.reloadTag != tagRestart && f.reloadTag != tagSwitch {
+					t.Errorf("%s.%s: unknown reload tag %q", at, f.name, f.reloadTag)
 				}
 				if tag == "" || tag == tagSwitch {
-					walk(at+"."+f.name, f.reload, f.typ)
+					walk(at+"."+f.name, f.reloadTag, f.typ)
 				}
 			}
 		} else if tag != tagRestart {
@@ -116,7 +116,7 @@ func TestNoReloadTagInListsOfTables(t *testing.T) {
 			return
 		}
 		for _, f := range fields(typ) {
-			if f.reload != "" {
+			if f.reloadTag != "" {
 				t.Errorf("%s.%s has a reload tag, which has no effect there", at, f.name)
 			}
 			walk(at+"."+f.name, f.typ)

@@ -17,7 +17,7 @@ type text struct {
 	data []byte
 	tree map[string]any
 
-	// lines has the line of each TOML path. index fills it at the first call of
+	// lines has the line of each dotted key. index fills it at the first call of
 	// line, since a configuration without faults needs no lines.
 	lines      map[string]int
 	duplicates []duplicate
@@ -48,7 +48,7 @@ func (t *text) parse() []*Fault {
 	fault := &Fault{File: t.name, Problem: syntaxProblem(err)}
 	if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 		fault.Line, _ = at.Position()
-		fault.Key = path(at.Key()...)
+		fault.Key = dottedKey(at.Key()...)
 	}
 	if len(list) > 0 { // then err is about the first duplicate
 		at, _ := errors.AsType[*unstable.ParserError](syntax)
@@ -108,14 +108,14 @@ func (t *text) lineAtOffset(offset int) int {
 	return 1 + strings.Count(string(t.data[:min(max(offset, 0), len(t.data))]), "\n")
 }
 
-// indexer collects the lines of the paths in a text, expression by expression.
+// indexer collects the lines of the keys in a text, expression by expression.
 type indexer struct {
 	text     *text
 	parser   unstable.Parser
 	ends     []int           // offsets of line ends
-	table    string          // the path of the table that the last header opened
-	elements map[string]int  // number of [[path]] headers so far, by path
-	written  map[string]bool // paths that have a value or a header of their own
+	table    string          // the dotted key of the table that the last header opened
+	elements map[string]int  // number of [[key]] headers so far, by key
+	written  map[string]bool // keys that have a value or a header of their own
 }
 
 func (x *indexer) expression(e *unstable.Node) {
@@ -127,12 +127,12 @@ func (x *indexer) expression(e *unstable.Node) {
 	}
 }
 
-// header records the path of a [table] or [[table]] header.
+// header records the key of a [table] or [[table]] header.
 func (x *indexer) header(e *unstable.Node) {
 	at := ""
 	for it := e.Key(); it.Next(); {
 		line := x.lineOfNode(it.Node())
-		at = join(at, path(string(it.Node().Data)))
+		at = join(at, dottedKey(string(it.Node().Data)))
 		switch last := it.IsLast(); {
 		case last && e.Kind == unstable.Table:
 			x.define(at, line)
@@ -155,7 +155,7 @@ func (x *indexer) keyValue(table string, e *unstable.Node) {
 	at, line := table, 0
 	for it := e.Key(); it.Next(); {
 		line = x.lineOfNode(it.Node())
-		at = join(at, path(string(it.Node().Data)))
+		at = join(at, dottedKey(string(it.Node().Data)))
 		if it.IsLast() {
 			x.define(at, line)
 		} else {
@@ -165,7 +165,7 @@ func (x *indexer) keyValue(table string, e *unstable.Node) {
 	x.value(at, line, e.Value())
 }
 
-// value records the paths inside a list or an inline table.
+// value records the keys inside a list or an inline table.
 func (x *indexer) value(at string, line int, v *unstable.Node) {
 	switch v.Kind {
 	case unstable.InlineTable:
@@ -185,7 +185,7 @@ func (x *indexer) value(at string, line int, v *unstable.Node) {
 	}
 }
 
-// define records a path that may be written only once.
+// define records a key that may be written only once.
 func (x *indexer) define(at string, line int) {
 	if x.written[at] {
 		x.text.duplicates = append(x.text.duplicates, duplicate{key: at, first: x.text.lines[at], line: line})
@@ -195,7 +195,7 @@ func (x *indexer) define(at string, line int) {
 	x.text.lines[at] = line
 }
 
-// mention records a path that may occur any number of times.
+// mention records a key that may occur any number of times.
 func (x *indexer) mention(at string, line int) {
 	if _, ok := x.text.lines[at]; !ok {
 		x.text.lines[at] = line
@@ -206,8 +206,8 @@ func (x *indexer) lineOfNode(n *unstable.Node) int {
 	return 1 + sort.SearchInts(x.ends, int(n.Raw.Offset))
 }
 
-// path joins the parts of a key as in TOML, quoted where necessary.
-func path(parts ...string) string {
+// dottedKey joins the parts of a key as in TOML, quoted where necessary.
+func dottedKey(parts ...string) string {
 	out := make([]string, len(parts))
 	for i, p := range parts {
 		out[i] = p
@@ -222,4 +222,5 @@ func isBareKeyRune(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
 }
 
-func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
+// element returns the key of an element of a list: "service[0]".
+func element(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }

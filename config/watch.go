@@ -9,12 +9,12 @@ import (
 	"shorepass/internal/durable"
 )
 
-// interval is the polling interval of Watch.
-const interval = 2 * time.Second
+// pollInterval is the polling interval of Watch.
+const pollInterval = 2 * time.Second
 
 // Watch polls the files that the configuration depends on, and calls changed when one
 // has changed, until ctx ends. current returns the configuration in force. changed is
-// called in the same goroutine, after the files have not changed for one interval, so
+// called in the same goroutine, after the files have not changed for one pollInterval, so
 // that a file is not read while it is written: half a policy can be valid and lack its
 // deny rules.
 //
@@ -24,7 +24,7 @@ const interval = 2 * time.Second
 // of these needs its own workaround. A stat of a dozen files costs microseconds and
 // detects them all.
 func Watch(ctx context.Context, current func() *Config, changed func()) {
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	seen := maps.Clone(current().states)
 	var before map[string]durable.State // the states of the last poll, while they differ from seen

@@ -55,7 +55,7 @@ func TestWatch(t *testing.T) {
 		{"still being written", func(t *testing.T, folder string) {
 			for i := range 5 {
 				writeFile(t, folder+"/shorepass.toml", "half a policy"[:5+i])
-				time.Sleep(interval)
+				time.Sleep(pollInterval)
 			}
 		}, 1},
 	} {
@@ -74,9 +74,9 @@ func TestWatch(t *testing.T) {
 					defer close(done)
 					Watch(ctx, func() *Config { return cfg }, func() { changed++ })
 				}()
-				time.Sleep(10*interval + time.Second)
+				time.Sleep(10*pollInterval + time.Second)
 				tt.change(t, folder)
-				time.Sleep(10 * interval)
+				time.Sleep(10 * pollInterval)
 				cancel()
 				<-done
 				if changed != tt.want {
@@ -109,7 +109,7 @@ func TestWatchMissesNoChange(t *testing.T) {
 				}
 			})
 		}()
-		time.Sleep(10 * interval)
+		time.Sleep(10 * pollInterval)
 		cancel()
 		<-done
 		if changed != 2 {
