@@ -55,7 +55,7 @@ type daemon struct {
 
 	cfg      atomic.Pointer[resolvedConfig] // in force
 	tls      atomic.Pointer[tls.Config]     // in force; nil for plain HTTP
-	chain    *providers.Chain               // in force; only start, reload and close use it
+	chain    *providers.Chain               // in force; used by start, reload and close, which never run concurrently
 	retiring sync.WaitGroup                 // goroutines that close the chains of old configurations
 }
 
@@ -101,8 +101,8 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 }
 
 // start builds everything that is needed to answer requests: the store, then the
-// sessions and the throttle, which use it, then the providers, whose results both of
-// them count. After an error nothing stays open.
+// sessions and the throttle, which use it, then the providers, whose answers both of
+// them count: the circuit breakers and the rate limit. After an error nothing stays open.
 func start(ctx context.Context, o *options, cfg *resolvedConfig, cmd *cobra.Command, log *slog.Logger) (_ *daemon, err error) {
 	if err := makeMissingRoot(cfg, log); err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func start(ctx context.Context, o *options, cfg *resolvedConfig, cmd *cobra.Comm
 	}
 	d := &daemon{options: o, log: log, metrics: server.NewMetrics()}
 	if d.sessions, err = session.New(ctx, cfg.Session, store, nil, log); err != nil {
-		return nil, err // which closed the store
+		return nil, err // New has closed the store
 	}
 	defer func() {
 		if err != nil {
@@ -168,7 +168,8 @@ func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Gene
 	return nil
 }
 
-// close stops and closes what start has opened, in reverse order.
+// close stops and closes what start has opened: the store, with the sessions, after the
+// providers and the throttle, and the audit file last.
 func (d *daemon) close() error {
 	d.retiring.Wait()
 	var err error
