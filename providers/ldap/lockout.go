@@ -17,14 +17,14 @@ const (
 	attrDuration     = "lockoutDuration"      // of the domain's policy
 )
 
-// uacLockout is set in the computed part while an account is locked.
+// uacLockout is set in msDS-User-Account-Control-Computed while an account is locked.
 const uacLockout = 0x10
 
 // lockedPermanently reports whether Active Directory has locked an account until an
 // administrator unlocks it. The entry shows only that there is a lock; its duration
 // is in the password policy. If the service account may not read the policy, the lock
 // counts as one that expires: the directory refuses passwords anyway, and a session
-// ends only by what is known.
+// must not end by a guess.
 func (p *Provider) lockedPermanently(ctx context.Context, s searcher, e entry) (bool, error) {
 	if p.cfg.Preset != presetAD || !e.has(attrUACComputed) {
 		return false, nil

@@ -13,9 +13,10 @@ import (
 	"shorepass/providers"
 )
 
-// rejectEmpty rejects a password that a directory takes for an anonymous bind: an
-// empty one and, at some directories, one that begins with a NUL. The chain lets
-// no such password through; this is a second check.
+// rejectEmpty rejects a password that is empty, blank or contains a NUL. A directory
+// takes an empty one for an unauthenticated bind (RFC 4513, section 5.1.2), which can
+// succeed, and some directories take one that begins with a NUL for an empty one. The
+// chain lets no such password through; this is a second check.
 func rejectEmpty(password secret.Text) error {
 	if text := password.Reveal(); strings.Trim(text, " \t\r\n") == "" || strings.ContainsRune(text, 0) {
 		return providers.Reject(providers.WrongPassword, errors.New("empty password"))
@@ -35,10 +36,10 @@ func (p *Provider) proveEntry(ctx context.Context, began time.Time, shareKey str
 		return nil, err
 	}
 	id, err := p.identify(ctx, p.dir.inShare(shareKey), e)
-	return id, notSent(err)
+	return id, afterBind(err)
 }
 
-// bindAsEntry binds as the entry, and records how long a rejection took.
+// bindAsEntry binds as the entry. It records the time of a refusal, and pads it.
 func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey string, e entry, password secret.Text) error {
 	err := p.dir.checkPassword(ctx, shareKey, e.dn, password)
 	if errors.Is(err, errUnwilling) {
@@ -72,7 +73,7 @@ func (p *Provider) proveDN(ctx context.Context, began time.Time, dn, filter stri
 	}
 	defer done()
 	id, err := p.identifyDN(ctx, s, dn, filter)
-	return id, notSent(err)
+	return id, afterBind(err)
 }
 
 // bindAsDN binds as a DN. It returns the searcher that reads the entry, which is
@@ -103,9 +104,10 @@ func (p *Provider) identifyDN(ctx context.Context, s searcher, dn, filter string
 	return p.identify(ctx, s, e)
 }
 
-// notSent marks an error that came after a successful bind, if there is one, as
-// [providers.NotSent]: no directory counts that password as a wrong one.
-func notSent(err error) error {
+// afterBind marks an error that came after a successful bind, if there is one, as
+// [providers.NotSent]: the password was sent, but no directory counts it as a wrong
+// one.
+func afterBind(err error) error {
 	if err == nil {
 		return nil
 	}
