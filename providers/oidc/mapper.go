@@ -74,8 +74,8 @@ func (m *claimMapper) lacksClaim(sets claimSets) bool {
 	})
 }
 
-// identity returns the identity in sets. It rejects a person if a configured
-// claim is missing or of the wrong type.
+// identity returns the identity in sets. It rejects a person without a valid
+// subject and user name, or without the groups claim (see groupNames).
 func (m *claimMapper) identity(sets claimSets) (*providers.Identity, error) {
 	subject, err := m.subject(sets)
 	if err != nil {

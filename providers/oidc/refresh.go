@@ -20,10 +20,10 @@ func (p *Provider) OneTokenPerPerson() bool { return p.cfg.SignIns == signInsOne
 func (p *Provider) RevokeWhen() providers.RevokeWhen { return providers.RevokeWhen(p.cfg.Revoke) }
 
 // Revalidate implements [providers.Revalidator] by the refresh grant (RFC 6749,
-// section 6) with id.RefreshToken. Concurrent calls with one refresh token are
-// the caller's to prevent: a provider that rotates takes the second for a
-// theft. If a call fails after the rotation, the error is a
-// [*providers.RotatedError] with the new token.
+// section 6) with id.RefreshToken. The caller must prevent concurrent calls with
+// one refresh token: a provider that rotates takes the second for a theft. If a
+// call fails after the rotation, the error is a [*providers.RotatedError] with
+// the new token.
 func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
 	if id.RefreshToken.IsZero() || !p.cfg.grants(grantRefresh) {
 		return nil, fmt.Errorf("%w: there is no refresh token", providers.ErrCannotRevalidate)
@@ -51,7 +51,8 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 }
 
 // asGone turns a rejection into ErrGone: invalid_grant and a missing claim may be
-// temporary, so they must not end a session as a flag on the account does.
+// temporary, so they must not end a session immediately, as a disabled account does
+// at other providers.
 func asGone(err error) error {
 	if errors.Is(err, providers.ErrRejected) {
 		return fmt.Errorf("%w: %v", providers.ErrGone, err)
@@ -59,7 +60,7 @@ func asGone(err error) error {
 	return err
 }
 
-// readyMetadata returns the metadata once the keys are cached too, so that no
+// readyMetadata returns the metadata once the signing keys are cached too, so that no
 // refresh token is used up while its response could not be verified. Errors are
 // marked with [providers.NotSent].
 func (p *Provider) readyMetadata(ctx context.Context) (*metadata, error) {
