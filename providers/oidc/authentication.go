@@ -10,11 +10,11 @@ const (
 
 // authentication returns the acr and amr claims, how the person authenticated
 // (OpenID Connect Core 1.0, section 2). A malformed claim counts as missing.
-func (d claimSet) authentication() (acr string, amr []string) {
-	if text, ok := d["acr"].(string); ok && providers.TextProblem(text) == "" && len(text) <= maxMethod {
+func (c claimSet) authentication() (acr string, amr []string) {
+	if text, ok := c["acr"].(string); ok && providers.TextProblem(text) == "" && len(text) <= maxMethod {
 		acr = text
 	}
-	list, _ := d["amr"].([]any)
+	list, _ := c["amr"].([]any)
 	for _, value := range list {
 		text, ok := value.(string)
 		if !ok || providers.TextProblem(text) != "" || len(text) > maxMethod || len(amr) == maxMethods {

@@ -54,8 +54,8 @@ var builtinClaims = []string{
 
 // numericDate returns a claim that is a NumericDate (RFC 7519, section 2), and
 // whether it is there.
-func (d claimSet) numericDate(name string) (time.Time, bool, error) {
-	value, ok := d[name]
+func (c claimSet) numericDate(name string) (time.Time, bool, error) {
+	value, ok := c[name]
 	if !ok {
 		return time.Time{}, false, nil
 	}
@@ -76,13 +76,13 @@ func (d claimSet) numericDate(name string) (time.Time, bool, error) {
 
 // checkEmail returns an error unless the email claim is one address that the same
 // claim set calls verified. A person can write any other address into a profile.
-func (d claimSet) checkEmail() error {
-	email, _ := d["email"].(string)
+func (c claimSet) checkEmail() error {
+	email, _ := c["email"].(string)
 	local, domain, _ := strings.Cut(email, "@")
 	if local == "" || domain == "" || strings.Contains(domain, "@") || strings.ContainsFunc(email, unicode.IsSpace) {
 		return reject("the claim \"email\" is not one address")
 	}
-	if verified := d["email_verified"]; verified != true && verified != "true" { // some providers write it as text
+	if verified := c["email_verified"]; verified != true && verified != "true" { // some providers write it as text
 		return reject("the claim \"email\" is not verified")
 	}
 	return nil
@@ -93,8 +93,8 @@ func (d claimSet) checkEmail() error {
 type claimSets []claimSet
 
 // find returns the first claim set that has path, and the value there.
-func (d claimSets) find(path claimPath) (claimSet, any, bool) {
-	for _, set := range d {
+func (c claimSets) find(path claimPath) (claimSet, any, bool) {
+	for _, set := range c {
 		if value, ok := path.resolve(set); ok && value != nil {
 			return set, value, true
 		}
@@ -111,8 +111,8 @@ func missingClaim(path claimPath) error {
 // (OpenID Connect Core 1.0, section 5.6.2), or a group overage of Entra ID, which
 // sends "hasgroups", or "groups:src1" with or without "groups". The rest is not
 // fetched.
-func (d claimSets) overage(path claimPath) bool {
-	return slices.ContainsFunc(d, func(set claimSet) bool {
+func (c claimSets) overage(path claimPath) bool {
+	return slices.ContainsFunc(c, func(set claimSet) bool {
 		elsewhere, isObject := set["_claim_names"].(map[string]any)
 		_, named := elsewhere[path[0]]
 		return named || !isObject && set["_claim_names"] != nil ||
@@ -123,6 +123,6 @@ func (d claimSets) overage(path claimPath) bool {
 
 // obstructed reports whether path leads through a value that is not an object, so
 // that the claim is not missing but unknown.
-func (d claimSets) obstructed(path claimPath) bool {
-	return slices.ContainsFunc(d, func(set claimSet) bool { return path.obstructed(set) })
+func (c claimSets) obstructed(path claimPath) bool {
+	return slices.ContainsFunc(c, func(set claimSet) bool { return path.obstructed(set) })
 }

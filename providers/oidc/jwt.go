@@ -199,8 +199,8 @@ func (v *verifier) checkClaims(claims claimSet, want requirements) error {
 }
 
 // subject returns the sub claim.
-func (d claimSet) subject() (string, error) {
-	sub, ok := d["sub"].(string)
+func (c claimSet) subject() (string, error) {
+	sub, ok := c["sub"].(string)
 	if !ok || sub == "" || len(sub) > maxSub {
 		return "", errors.New("its sub is missing, too long or not a text")
 	}
@@ -210,8 +210,8 @@ func (d claimSet) subject() (string, error) {
 // checkTimes refuses a token that has expired, is not valid yet (exp, nbf,
 // iat), or is older than maxAge, unless that is 0. Without iat the age is
 // unknown, so exp must be within maxAge from now.
-func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
-	exp, ok, err := d.numericDate("exp")
+func (c claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
+	exp, ok, err := c.numericDate("exp")
 	if err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 		return errors.New("it has expired")
 	}
 	for _, name := range []string{"nbf", "iat"} {
-		from, ok, err := d.numericDate(name)
+		from, ok, err := c.numericDate(name)
 		if err != nil {
 			return err
 		}
@@ -233,7 +233,7 @@ func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 	if maxAge == 0 {
 		return nil
 	}
-	issued, ok, err := d.numericDate("iat")
+	issued, ok, err := c.numericDate("iat")
 	switch {
 	case err != nil:
 		return err
@@ -249,9 +249,9 @@ func (d claimSet) checkTimes(now time.Time, maxAge time.Duration) error {
 // it must be one of want.authorizedParties. In an ID token as the password it
 // may also equal sub, as in the workload tokens of Google, and it is required
 // if there are several audiences.
-func (d claimSet) checkAudience(want requirements) error {
+func (c claimSet) checkAudience(want requirements) error {
 	var audience []string
-	switch aud := d["aud"].(type) {
+	switch aud := c["aud"].(type) {
 	case string:
 		audience = []string{aud}
 	case []any:
@@ -266,12 +266,12 @@ func (d claimSet) checkAudience(want requirements) error {
 	if !slices.ContainsFunc(audience, func(a string) bool { return a != "" && slices.Contains(want.audience, a) }) {
 		return fmt.Errorf("its aud is not %s", providers.Quoted(want.audience))
 	}
-	value, ok := d["azp"]
+	value, ok := c["azp"]
 	if !ok && len(audience) > 1 && want.asPassword {
 		return errors.New("it has several aud and no azp")
 	}
 	azp, _ := value.(string)
-	if ok && !slices.Contains(want.authorizedParties, azp) && (!want.asPassword || azp == "" || azp != d["sub"]) {
+	if ok && !slices.Contains(want.authorizedParties, azp) && (!want.asPassword || azp == "" || azp != c["sub"]) {
 		return fmt.Errorf("its azp is not one of %s", providers.Quoted(want.authorizedParties))
 	}
 	return nil
@@ -280,19 +280,19 @@ func (d claimSet) checkAudience(want requirements) error {
 // checkIsIDToken refuses other tokens of the issuer: access tokens (RFC 9068,
 // and those of Keycloak, Entra ID, Okta and Cognito), and Keycloak's refresh
 // and logout tokens.
-func (d claimSet) checkIsIDToken() error {
+func (c claimSet) checkIsIDToken() error {
 	for _, name := range []string{"scope", "scp"} {
-		if _, ok := d[name]; ok {
+		if _, ok := c[name]; ok {
 			return fmt.Errorf("it has a %s, so it is an access token", name)
 		}
 	}
-	if typ, ok := d["typ"]; ok && typ != "ID" {
+	if typ, ok := c["typ"]; ok && typ != "ID" {
 		return errors.New("its typ claim is not ID, as an ID token's is")
 	}
-	if use, ok := d["token_use"]; ok && use != "id" {
+	if use, ok := c["token_use"]; ok && use != "id" {
 		return errors.New("its token_use claim is not id, as an ID token's is")
 	}
-	if _, ok := d["events"]; ok {
+	if _, ok := c["events"]; ok {
 		return errors.New("it has events, so it is a security event or a logout token")
 	}
 	return nil
