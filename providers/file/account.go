@@ -10,7 +10,7 @@ import (
 	"shorepass/providers"
 )
 
-// account is one user. It is never changed.
+// account is the account of one user. It is immutable.
 type account struct {
 	subject  string // the folded name, which all spellings share
 	name     string // the user name, in lower case
@@ -73,20 +73,20 @@ func (a *account) identity() *providers.Identity {
 	}
 }
 
-// accountSet is a set of accounts with an index by name. It is not changed once
+// accountSet is a set of accounts with an index by name. It is immutable once
 // it is in use.
 type accountSet struct {
 	all    []*account
 	byName map[providers.Login]*account
 }
 
-func (r *accountSet) add(a *account) {
-	if r.byName == nil {
-		r.byName = make(map[providers.Login]*account)
+func (s *accountSet) add(a *account) {
+	if s.byName == nil {
+		s.byName = make(map[providers.Login]*account)
 	}
-	r.byName[providers.Login(a.subject)] = a
-	r.all = append(r.all, a)
+	s.byName[providers.Login(a.subject)] = a
+	s.all = append(s.all, a)
 }
 
 // find returns the account of that name, or nil.
-func (r *accountSet) find(login providers.Login) *account { return r.byName[fold(login)] }
+func (s *accountSet) find(login providers.Login) *account { return s.byName[fold(login)] }

@@ -94,7 +94,7 @@ const maxWaiting = 4096
 // read is logged.
 func (p *Provider) SetLog(log *slog.Logger) {
 	if p.htpasswd != nil {
-		p.htpasswd.reportTo(log)
+		p.htpasswd.setLog(log)
 	}
 }
 

@@ -19,17 +19,17 @@ import (
 
 const (
 	// checkInterval is the minimum time between two checks of the files: short
-	// enough that a person does not notice it after a change, and hundreds of
-	// logins a second cost one check.
+	// enough that a person does not notice it after a change, and long enough
+	// that hundreds of logins cost one check.
 	checkInterval = time.Second
 
 	// maxFile bounds an htpasswd or group file: some hundred thousand users.
 	maxFile = 16 << 20
 )
 
-// minFileAge is the age of the last write at which a file is loaded: a younger
-// file may be half written, and with the coarse clocks of file systems two
-// writes within that time can look the same.
+// minFileAge is how old the last write of a file must be before the file is
+// loaded: a younger file may be half written, and with the coarse clocks of
+// file systems two writes within that time can look the same.
 const minFileAge = 2 * time.Second
 
 // htpasswd is a cache of an htpasswd file and its group file. A use checks the
@@ -59,7 +59,7 @@ func openHtpasswd(path, groups string, configured *accountSet) (*htpasswd, error
 	return h, h.err
 }
 
-func (h *htpasswd) reportTo(log *slog.Logger) {
+func (h *htpasswd) setLog(log *slog.Logger) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.log = log
@@ -116,7 +116,8 @@ func (h *htpasswd) fileStates() (states [2]durable.State) {
 }
 
 // isOldEnough reports whether a file was last written at least minFileAge
-// before now. So is a file that is missing, or whose time is in the future.
+// before now. A file that is missing or whose time is in the future counts as old
+// enough.
 func isOldEnough(f durable.State, now time.Time) bool {
 	age := now.Sub(f.ModTime())
 	return !f.Exists() || age < 0 || age >= minFileAge
