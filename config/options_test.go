@@ -149,7 +149,7 @@ func TestWarnings(t *testing.T) {
 }
 
 // TestWorldWritable: a configuration that every account of the machine can write is
-// refused, since any of them could make itself an operator (A13).
+// refused, since any of them could make itself an operator.
 func TestWorldWritable(t *testing.T) {
 	if _, err := loadText(t, minimal+demo+rule, 0o666); !errors.Is(err, durable.ErrWorldWritable) {
 		t.Errorf("Load of a file that everybody can change = %v, want durable.ErrWorldWritable", err)

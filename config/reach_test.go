@@ -50,8 +50,8 @@ repositories = ["a"]
 actions = ["pull"]
 `
 
-// TestRulesOutOfReach: a rule that can match no identity of the providers is an error
-// (A1), and no other rule is. So is a claim that no provider reads (D6).
+// TestRulesOutOfReach: a rule that can match no identity of the providers is an
+// error, and no other rule is. So is a claim that no provider reads.
 func TestRulesOutOfReach(t *testing.T) {
 	for _, tt := range []struct {
 		name, rule string

@@ -58,7 +58,7 @@ func TestGlob(t *testing.T) {
 }
 
 // TestGlobOverPlainNames: the names of people are no paths, so that "*" covers
-// those with "/" too (A11).
+// those with "/" too.
 func TestGlobOverPlainNames(t *testing.T) {
 	for _, tt := range []struct {
 		glob, name string

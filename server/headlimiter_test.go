@@ -17,7 +17,7 @@ func (c peerConn) RemoteAddr() net.Addr {
 }
 
 // TestLongHeadsAreSharedByAddress: long heads of one address, however many, leave
-// budget for other addresses (B6). A trusted proxy, which has many clients, may use
+// budget for other addresses. A trusted proxy, which has many clients, may use
 // the whole budget.
 func TestLongHeadsAreSharedByAddress(t *testing.T) {
 	const proxy = "192.0.2.200:1"

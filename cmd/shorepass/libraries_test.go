@@ -11,7 +11,7 @@ import (
 )
 
 // TestUnsolicitedAnswerIsNotQuoted: net/http logs data that a peer sends after a complete
-// answer, but the log does not quote that data (A5).
+// answer, but the log does not quote that data.
 func TestUnsolicitedAnswerIsNotQuoted(t *testing.T) {
 	lines, out := io.Pipe()
 	defer log.SetOutput(log.Writer())

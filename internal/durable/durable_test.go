@@ -81,7 +81,7 @@ func TestReadPipe(t *testing.T) {
 }
 
 // TestReadRefuses: Read refuses a world-writable file, and ReadSecret a
-// world-readable one too (A13).
+// world-readable one too.
 func TestReadRefuses(t *testing.T) {
 	for _, test := range []struct {
 		mode         fs.FileMode

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestOneKeyHoldsAQuarter (B3): one key holds at most a quarter of the slots,
+// TestOneKeyHoldsAQuarter: one key holds at most a quarter of the slots,
 // at least one, however many requests it has.
 func TestOneKeyHoldsAQuarter(t *testing.T) {
 	for slots, want := range map[int]int64{1: 1, 2: 1, 3: 1, 4: 1, 7: 1, 8: 2, 16: 4, 17: 4} {
@@ -42,7 +42,7 @@ func TestOneKeyHoldsAQuarter(t *testing.T) {
 	}
 }
 
-// TestOthersDoNotWait (B3): 700 requests of one key delay a later request of
+// TestOthersDoNotWait: 700 requests of one key delay a later request of
 // another key by at most one turn of each key.
 func TestOthersDoNotWait(t *testing.T) {
 	const turn = 20 * time.Millisecond

@@ -165,7 +165,7 @@ func TestConcurrentHashesAreBounded(t *testing.T) {
 	})
 }
 
-// TestOneAccountDoesNotDelayOthers (B3): 700 concurrent logins of one account,
+// TestOneAccountDoesNotDelayOthers: 700 concurrent logins of one account,
 // and as many of one unknown name, delay another person's login by a few
 // hashes.
 func TestOneAccountDoesNotDelayOthers(t *testing.T) {

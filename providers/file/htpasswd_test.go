@@ -120,7 +120,7 @@ func TestInvalidFileIsNotLoaded(t *testing.T) {
 }
 
 // TestHalfWrittenFile: a group file is not loaded while it is being written: a
-// deny rule would not match the people whose lines are still missing (A12).
+// deny rule would not match the people whose lines are still missing.
 func TestHalfWrittenFile(t *testing.T) {
 	users, groups := filepath.Join(t.TempDir(), "htpasswd"), filepath.Join(t.TempDir(), "groups")
 	writeFile(t, users, "bob:"+cheapHash(t, "right"))

@@ -132,7 +132,7 @@ func TestEmailVerifiedInAnotherResponse(t *testing.T) {
 	}
 }
 
-// TestUnprintableNames (A10): a name that looks like another, or is invisible, is
+// TestUnprintableNames: a name that looks like another, or is invisible, is
 // rejected.
 func TestUnprintableNames(t *testing.T) {
 	i := oidctest.NewIssuer(t)
@@ -149,7 +149,7 @@ func TestUnprintableNames(t *testing.T) {
 	}
 }
 
-// TestLoginNameIsSentAsTyped (C1): a provider with significant case has two
+// TestLoginNameIsSentAsTyped: a provider with significant case has two
 // accounts "alice" and "Alice".
 func TestLoginNameIsSentAsTyped(t *testing.T) {
 	op := start(t, func(o *oidctest.Options) {
@@ -169,7 +169,7 @@ func TestLoginNameIsSentAsTyped(t *testing.T) {
 	}
 }
 
-// TestIncompleteGroupsAreUnsure (A6, A7, D1): a person with incomplete groups
+// TestIncompleteGroupsAreUnsure: a person with incomplete groups
 // logs in, is unsure of every group, and causes one warning.
 func TestIncompleteGroupsAreUnsure(t *testing.T) {
 	i := oidctest.NewIssuer(t)

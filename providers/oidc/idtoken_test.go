@@ -202,7 +202,7 @@ func TestOnlyGrantedKinds(t *testing.T) {
 	}
 }
 
-// TestMaxTokenAge (A14): an ID token is a password for max_token_age after iat,
+// TestMaxTokenAge: an ID token is a password for max_token_age after iat,
 // whatever its exp says.
 func TestMaxTokenAge(t *testing.T) {
 	i := oidctest.NewIssuer(t)
@@ -241,7 +241,7 @@ func TestMaxTokenAge(t *testing.T) {
 	}
 }
 
-// TestAuthorizedPartyOfWorkload (D7): azp may equal sub, as in Google's
+// TestAuthorizedPartyOfWorkload: azp may equal sub, as in Google's
 // workload tokens.
 func TestAuthorizedPartyOfWorkload(t *testing.T) {
 	i := oidctest.NewIssuer(t)

@@ -126,7 +126,7 @@ func redirectTo(format string) func(http.ResponseWriter, string) {
 	}
 }
 
-// TestEchoingProvider (A5): no text of a response to a request with a secret
+// TestEchoingProvider: no text of a response to a request with a secret
 // leaves the package, since it may quote the secret.
 func TestEchoingProvider(t *testing.T) {
 	i := oidctest.NewIssuer(t)
@@ -233,7 +233,7 @@ func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 	}
 }
 
-// TestErrorsQuoteNoToken (A5): an ID token as the password is a secret, and so
+// TestErrorsQuoteNoToken: an ID token as the password is a secret, and so
 // may be its claims.
 func TestErrorsQuoteNoToken(t *testing.T) {
 	i := oidctest.NewIssuer(t)

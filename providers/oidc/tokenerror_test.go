@@ -33,7 +33,7 @@ func outcome(err error) string {
 	return "unavailable, not sent"
 }
 
-// TestTokenErrorResponses (B11, D13): which error responses of the token endpoint
+// TestTokenErrorResponses: which error responses of the token endpoint
 // reject a password, or a refresh token.
 func TestTokenErrorResponses(t *testing.T) {
 	const (
@@ -143,7 +143,7 @@ func TestTokenErrorResponses(t *testing.T) {
 	}
 }
 
-// TestClientErrorHasAdvice (B11): the error for our own client says what the
+// TestClientErrorHasAdvice: the error for our own client says what the
 // operator can do.
 func TestClientErrorHasAdvice(t *testing.T) {
 	i := oidctest.NewIssuer(t)
@@ -274,7 +274,7 @@ func TestConcurrentFailuresShareOneProbe(t *testing.T) {
 	}
 }
 
-// TestRejectedPasswordIsSentOnce (B11): the throttle counts a rejection of the
+// TestRejectedPasswordIsSentOnce: the throttle counts a rejection of the
 // UAA too, so that one wrong password, however often it comes, is one failed
 // login there.
 func TestRejectedPasswordIsSentOnce(t *testing.T) {

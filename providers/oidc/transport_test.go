@@ -15,7 +15,7 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// TestResponseSizeIsBounded (B5): a response costs bounded memory, also a
+// TestResponseSizeIsBounded: a response costs bounded memory, also a
 // compressed one.
 func TestResponseSizeIsBounded(t *testing.T) {
 	var packed bytes.Buffer
