@@ -12,7 +12,7 @@ const (
 	freeBody = 16 << 10
 
 	// maxLargeBodies is how many longer bodies are read concurrently. Each takes up
-	// to maxBody bytes of memory, for readLimit at most.
+	// to maxBody bytes of memory, for readTimeout at most.
 	maxLargeBodies = 64
 )
 

@@ -20,7 +20,7 @@ const (
 	// forty times its length in memory once it is parsed, so that a few heads of
 	// maxHeaderBytes would fill the memory. The budget has room for thirty-two
 	// heads of 80 KiB. A head is charged until its answer is sent; its sender has
-	// readHeaderLimit to complete it.
+	// readHeaderTimeout to complete it.
 	headBudget = 2 << 20
 	headStep   = 16 << 10
 

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// readyLimit is the timeout of the store's health check.
-const readyLimit = 2 * time.Second
+// readyTimeout is the timeout of the store's health check.
+const readyTimeout = 2 * time.Second
 
 const (
 	// probeWindow is how long after a request to /readyz another one is expected.
 	// Probes come every few seconds.
 	probeWindow = time.Minute
 
-	// drainLimit is how long a shutdown waits for the next probe: the default
+	// drainTimeout is how long a shutdown waits for the next probe: the default
 	// interval of Kubernetes.
-	drainLimit = 10 * time.Second
+	drainTimeout = 10 * time.Second
 )
 
 // readiness is the body of /readyz.
@@ -35,7 +35,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request, _ *Generati
 // remove every replica, and existing sessions could not use their grace. The body
 // names each part that is down; with ?all such a part makes it 503 too, for alerts.
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generation) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyLimit)
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	body := readiness{Ready: !s.stopping.Load(), Down: map[string]string{}}
 	if err := s.sessions.Ping(ctx); err != nil {
@@ -80,7 +80,7 @@ func (s *Server) drain(ctx context.Context) {
 	}
 	select {
 	case <-s.notReadySeen:
-	case <-time.After(drainLimit):
+	case <-time.After(drainTimeout):
 	case <-ctx.Done():
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"shorepass/session"
 )
 
-// revokeTimeout is the timeout of a revocation, shorter than writeLimit. It is enough
+// revokeTimeout is the timeout of a revocation, shorter than writeTimeout. It is enough
 // for thousands of sessions; after a timeout the same request ends the rest.
 const revokeTimeout = 25 * time.Second
 

@@ -115,12 +115,12 @@ func parseNetworks(texts []string) ([]netip.Prefix, error) {
 // Timeouts and limits of a connection. A token request is one small message, so that
 // a client that needs longer is broken or an attacker that holds connections.
 const (
-	readHeaderLimit = 5 * time.Second
-	readLimit       = 10 * time.Second
-	writeLimit      = 30 * time.Second
-	idleLimit       = 2 * time.Minute
-	maxHeaderBytes  = 3 << 19          // room for a password of 1 MiB, which gets our own error; head.go bounds how many heads
-	shutdownLimit   = 20 * time.Second // drainLimit included
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 3 << 19          // room for a password of 1 MiB, which gets our own error; head.go bounds how many heads
+	shutdownTimeout   = 20 * time.Second // drainTimeout included
 )
 
 // Serve answers requests on l until ctx ends, then drains and finishes the requests
@@ -136,10 +136,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, tlsConfig *tls.Confi
 	}
 	h := &http.Server{
 		Handler:           s,
-		ReadHeaderTimeout: readHeaderLimit,
-		ReadTimeout:       readLimit,
-		WriteTimeout:      writeLimit,
-		IdleTimeout:       idleLimit,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         trackConnState,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // a failed handshake of a client is no error of ours
@@ -152,7 +152,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, tlsConfig *tls.Confi
 	case <-ctx.Done():
 	}
 	s.log.Info("shutting down: finishing the requests in flight")
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	s.drain(end)
 	err := h.Shutdown(end)

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// TestDrainWithoutAProbe: drain waits for the next probe drainLimit at most, and not at
+// TestDrainWithoutAProbe: drain waits for the next probe drainTimeout at most, and not at
 // all where the last one was before probeWindow.
 func TestDrainWithoutAProbe(t *testing.T) {
 	for _, test := range []struct{ since, want time.Duration }{
-		{0, drainLimit},
-		{59 * time.Second, drainLimit},
+		{0, drainTimeout},
+		{59 * time.Second, drainTimeout},
 		{62 * time.Second, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 	"shorepass/throttle"
 )
 
-// liveLimit is the timeout of check --live, for all providers and the store together.
-const liveLimit = 15 * time.Second
+// liveTimeout is the timeout of check --live, for all providers and the store together.
+const liveTimeout = 15 * time.Second
 
 // checkResult is the output of check.
 type checkResult struct {
@@ -98,7 +98,7 @@ func check(ctx context.Context, path string, cfg *resolvedConfig, live bool) (*c
 		}
 		return result, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, liveLimit)
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	return result, errors.Join(result.askProviders(ctx, chain), result.inspectStore(ctx, store))
 }

@@ -19,9 +19,9 @@ import (
 // request to a provider that is down.
 const failureTTL = time.Second
 
-// probeLimit is the time limit of a probe, so that it fits into a login whose
+// probeTimeout is the timeout of a probe, so that it fits into a login whose
 // other requests used up theirs.
-const probeLimit = 1500 * time.Millisecond
+const probeTimeout = 1500 * time.Millisecond
 
 // metadata is the checked metadata of the provider (OpenID Connect Discovery 1.0,
 // section 3). It is never changed.
@@ -72,9 +72,9 @@ func (m ctxMutex) unlock() { <-m }
 // first use and refreshed in the background. A failure is cached for failureTTL.
 // It is safe for concurrent use.
 type discovery struct {
-	cfg        Config
-	client     *client
-	probeLimit time.Duration
+	cfg          Config
+	client       *client
+	probeTimeout time.Duration
 
 	current atomic.Pointer[metadata]
 
@@ -128,7 +128,7 @@ func (d *discovery) probe(ctx context.Context, since time.Time) error {
 	if d.failure != nil && d.failedAt.After(since) {
 		return d.failure
 	}
-	if _, err := d.fetch(ctx, d.probeLimit); ctx.Err() == nil {
+	if _, err := d.fetch(ctx, d.probeTimeout); ctx.Err() == nil {
 		return err
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 )
 
 // WaitForProbes raises the time limit of probes, for a busy machine.
-func WaitForProbes(p *Provider) { p.discovery.probeLimit = time.Minute }
+func WaitForProbes(p *Provider) { p.discovery.probeTimeout = time.Minute }
 
 // UseProxy sets a proxy instead of the environment's, which net/http reads once
 // per process.

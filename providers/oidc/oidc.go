@@ -51,7 +51,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	protectedNames := mapper.protectedNames()
 	client := &client{cfg, http, protectedNames}
-	discovery := &discovery{cfg: cfg, client: client, probeLimit: probeLimit, mu: newCtxMutex()}
+	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: newCtxMutex()}
 	keys := newKeyCache(discovery.fetchKeys)
 	return &Provider{
 		cfg:       cfg,
