@@ -8,8 +8,8 @@ import (
 
 // groupCommit is the queue of a group commit without a timer: with no write in
 // progress a line is written immediately, and lines that arrive during a write go
-// out together in the next one, in the order of their arrival. The
-// writer is the caller in [lineFile] and a goroutine in [Sink].
+// out together in the next one, in the order of their arrival. The writer is the
+// caller in [lineFile] and a goroutine in [Sink].
 type groupCommit struct {
 	out   io.Writer
 	limit int // bytes of a write that holds several lines
