@@ -9,60 +9,60 @@ import (
 )
 
 // turns says how what is to be compared takes turns.
-type turns struct {
-	rounds int
-	span   time.Duration
+type schedule struct {
+	rounds   int
+	duration time.Duration
 }
 
 // measure is one run, of about so long.
-type measure func(ctx context.Context, span time.Duration) (figures, error)
+type runFunc func(ctx context.Context, duration time.Duration) (metrics, error)
 
-// contestant is a row of a table.
-type contestant struct {
+// variant is a row of a table.
+type variant struct {
 	name string
-	run  measure
+	run  runFunc
 }
 
 // result is what the runs of a contestant came to, each figure the median.
 type result struct {
 	name string
-	figures
-	throughput float64 // beside the first contestant's in the same round
+	metrics
+	throughput float64 // beside the first variant's in the same round
 	latency    float64 // p50 beside the first one's
-	runs       []figures
+	runs       []metrics
 }
 
 // compare runs the contestants in turn, again and again, after a short round
 // that does not count: caches fill, and connections to the store open.
-func compare(ctx context.Context, in turns, all []contestant) ([]result, error) {
-	runs := make([][]figures, len(all))
-	for round := range in.rounds + 1 {
-		span := in.span
+func compare(ctx context.Context, plan schedule, all []variant) ([]result, error) {
+	runs := make([][]metrics, len(all))
+	for round := range plan.rounds + 1 {
+		duration := plan.duration
 		if round == 0 {
-			span /= 4
+			duration /= 4
 		}
-		for i, c := range all {
-			f, err := c.run(ctx, span)
+		for i, v := range all {
+			m, err := v.run(ctx, duration)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
+				return nil, fmt.Errorf("%s: %w", v.name, err)
 			}
 			if round > 0 {
-				runs[i] = append(runs[i], f)
+				runs[i] = append(runs[i], m)
 			}
 		}
 	}
 	results := make([]result, len(all))
-	for i, c := range all {
-		results[i] = summary(c.name, runs[i], runs[0])
+	for i, v := range all {
+		results[i] = summarize(v.name, runs[i], runs[0])
 	}
 	return results, nil
 }
 
 // summary takes the medians of runs, beside those of the first contestant.
-func summary(name string, runs, first []figures) result {
+func summarize(name string, runs, first []metrics) result {
 	return result{
 		name: name, runs: runs,
-		figures: figures{
+		metrics: metrics{
 			Connections: runs[0].Connections,
 			PerSecond:   median(runs, func(i int) float64 { return runs[i].PerSecond }),
 			P50:         median(runs, func(i int) time.Duration { return runs[i].P50 }),
@@ -77,12 +77,12 @@ func summary(name string, runs, first []figures) result {
 }
 
 // ratio is the median of the ratios of a figure of two results in the same round.
-func ratio(of, to result, figure func(figures) float64) float64 {
-	return median(of.runs, func(i int) float64 { return figure(of.runs[i]) / figure(to.runs[i]) })
+func ratio(of, to result, metric func(metrics) float64) float64 {
+	return median(of.runs, func(i int) float64 { return metric(of.runs[i]) / metric(to.runs[i]) })
 }
 
 // median is the middle one of what of says of each run.
-func median[T cmp.Ordered](runs []figures, of func(i int) T) T {
+func median[T cmp.Ordered](runs []metrics, of func(i int) T) T {
 	values := make([]T, len(runs))
 	for i := range runs {
 		values[i] = of(i)

@@ -42,7 +42,7 @@ actions      = ["push"]
 
 // users says in a configuration who there is, and in how many groups each is, all
 // with the same password.
-func users(groups map[string]int) (string, error) {
+func userTables(groups map[string]int) (string, error) {
 	hash, err := file.Hash(secret.New(password))
 	if err != nil {
 		return "", err
@@ -50,7 +50,7 @@ func users(groups map[string]int) (string, error) {
 	var text strings.Builder
 	for name, count := range groups {
 		quoted := make([]string, count)
-		for i, group := range teams(count) {
+		for i, group := range teamNames(count) {
 			quoted[i] = fmt.Sprintf("%q", group)
 		}
 		fmt.Fprintf(&text, "[[provider.user]]\nname = %q\npassword = %q\ngroups = [%s]\n", name, hash, strings.Join(quoted, ", "))
@@ -59,7 +59,7 @@ func users(groups map[string]int) (string, error) {
 }
 
 // teams are the names of so many groups.
-func teams(count int) []string {
+func teamNames(count int) []string {
 	names := make([]string, count)
 	for i := range names {
 		names[i] = fmt.Sprintf("team-%03d", i)

@@ -14,25 +14,25 @@ import (
 
 // stock is what a store is filled with beside the one session of a login, of
 // which the rows have what only the product can tell.
-type stock struct {
-	live *crowd
-	dead int // sessions that ended yesterday, of the same people
+type contents struct {
+	live  *dataset
+	ended int // sessions that ended yesterday, of the same people
 }
 
-// firstPerson is the row of a crowd's first person, and of the sign-in, far from
+// firstPersonID is the row of a crowd's first person, and of the sign-in, far from
 // what logins make.
-const firstPerson = 1_000_000
+const firstPersonID = 1_000_000
 
-// moments are the times in the rows, in milliseconds: everybody has just been
+// timestamps are the times in the rows, in milliseconds: everybody has just been
 // vouched for, and redeemed five minutes ago, so that each first redemption is
 // kept like any that comes every five minutes.
-func moments() (now, used, yesterday, expires int64) {
+func timestamps() (now, used, yesterday, expires int64) {
 	at := time.Now()
 	return at.UnixMilli(), at.Add(-5 * time.Minute).UnixMilli(), at.Add(-24 * time.Hour).UnixMilli(), at.Add(90 * 24 * time.Hour).UnixMilli()
 }
 
 // fillSQLite writes past the store, in one transaction.
-func fillSQLite(b *testing.B, file string, s stock) {
+func fillSQLite(b *testing.B, file string, c contents) {
 	b.Helper()
 	db, err := sqlite.OpenConn(file, sqlite.OpenReadWrite)
 	if err != nil {
@@ -47,33 +47,33 @@ func fillSQLite(b *testing.B, file string, s stock) {
 	}
 	exec("PRAGMA cache_size = -1000000")
 	exec("BEGIN")
-	now, used, yesterday, expires := moments()
-	for i, p := range s.live.people {
-		exec("INSERT INTO person (id, provider, subject, user_name, last_seen) SELECT ?1, provider, ?2, ?2, ?3 FROM person WHERE id = 1", firstPerson+i, p.User, now)
+	now, used, yesterday, expires := timestamps()
+	for i, p := range c.live.people {
+		exec("INSERT INTO person (id, provider, subject, user_name, last_seen) SELECT ?1, provider, ?2, ?2, ?3 FROM person WHERE id = 1", firstPersonID+i, p.User, now)
 		exec(`INSERT INTO sign_in (id, person, provider_id, login_id, identity_version, stamp, token_version, last_vouched, last_asked, last_answer, gone_since, pending_since, pending_reason, lease_until)
-			SELECT ?1, ?1, provider_id, '', ?2, stamp, 0, ?3, ?3, 0, 0, 0, '', 0 FROM sign_in WHERE id = 1`, firstPerson+i, p.Version[:], now)
-		exec("INSERT INTO identity (sign_in, body) VALUES (?, ?)", firstPerson+i, p.Body)
+			SELECT ?1, ?1, provider_id, '', ?2, stamp, 0, ?3, ?3, 0, 0, 0, '', 0 FROM sign_in WHERE id = 1`, firstPersonID+i, p.Version[:], now)
+		exec("INSERT INTO identity (sign_in, body) VALUES (?, ?)", firstPersonID+i, p.Body)
 	}
-	hashes := make([]byte, 0, len(s.live.hashes)*32)
-	for _, hash := range s.live.hashes {
+	hashes := make([]byte, 0, len(c.live.hashes)*32)
+	for _, hash := range c.live.hashes {
 		hashes = append(hashes, hash[:]...)
 	}
 	const insert = `
 		WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
 		INSERT INTO session (hash, sign_in, person, kind, method, service, stamp, login_name, sid, acr, amr, auth_time, limits, created, expires, last_used, ended, reason) `
 	exec(insert+`SELECT substr(?2, i * 32 + 1, 32), ?3 + i % ?4, ?3 + i % ?4, 'refresh', 'password', 'registry', stamp, '', '', '', '', ?5, '', ?5, ?6, ?7, 0, ''
-		FROM n, sign_in WHERE id = 1`, len(s.live.hashes), hashes, firstPerson, len(s.live.people), yesterday, expires, used)
-	if s.dead > 0 {
+		FROM n, sign_in WHERE id = 1`, len(c.live.hashes), hashes, firstPersonID, len(c.live.people), yesterday, expires, used)
+	if c.ended > 0 {
 		exec(insert+`SELECT randomblob(32), ?2 + i % ?3, ?2 + i % ?3, 'refresh', 'password', 'registry', stamp, '', '', '', '', ?4, '', ?4, ?5, ?4, ?4, 'idle'
-			FROM n, sign_in WHERE id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
+			FROM n, sign_in WHERE id = 1`, c.ended, firstPersonID, len(c.live.people), yesterday, expires)
 	}
-	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= ?", firstPerson)
+	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= ?", firstPersonID)
 	exec("COMMIT")
 	exec("PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 // fillPostgres writes past the store, by COPY.
-func fillPostgres(b *testing.B, dsn string, s stock) {
+func fillPostgres(b *testing.B, dsn string, c contents) {
 	b.Helper()
 	db, err := pgx.Connect(b.Context(), dsn)
 	if err != nil {
@@ -92,25 +92,25 @@ func fillPostgres(b *testing.B, dsn string, s stock) {
 		b.Fatal(err)
 	}
 	exec("SET session_replication_role = replica") // which checks no foreign keys
-	now, used, yesterday, expires := moments()
-	copyRows(b, db, "person", "id provider subject user_name last_seen", len(s.live.people), func(i int) []any {
-		p := &s.live.people[i]
-		return []any{firstPerson + i, "local", p.User, p.User, now}
+	now, used, yesterday, expires := timestamps()
+	copyRows(b, db, "person", "id provider subject user_name last_seen", len(c.live.people), func(i int) []any {
+		p := &c.live.people[i]
+		return []any{firstPersonID + i, "local", p.User, p.User, now}
 	})
-	copyRows(b, db, "sign_in", "id person provider_id login_id identity_version stamp token_version last_vouched last_asked last_answer gone_since pending_since pending_reason lease_until", len(s.live.people), func(i int) []any {
-		return []any{firstPerson + i, firstPerson + i, providerID, "", s.live.people[i].Version[:], stamp, 0, now, now, 0, 0, 0, "", 0}
+	copyRows(b, db, "sign_in", "id person provider_id login_id identity_version stamp token_version last_vouched last_asked last_answer gone_since pending_since pending_reason lease_until", len(c.live.people), func(i int) []any {
+		return []any{firstPersonID + i, firstPersonID + i, providerID, "", c.live.people[i].Version[:], stamp, 0, now, now, 0, 0, 0, "", 0}
 	})
-	copyRows(b, db, "identity", "sign_in body", len(s.live.people), func(i int) []any { return []any{firstPerson + i, s.live.people[i].Body} })
+	copyRows(b, db, "identity", "sign_in body", len(c.live.people), func(i int) []any { return []any{firstPersonID + i, c.live.people[i].Body} })
 	const columns = "hash sign_in person kind method service stamp login_name sid acr amr auth_time limits created expires last_used last_used_day"
-	copyRows(b, db, "session", columns, len(s.live.hashes), func(i int) []any {
-		person := firstPerson + s.live.owner(i)
-		return []any{s.live.hashes[i][:], person, person, "refresh", "password", "registry", stamp, "", "", "", "", yesterday, "", yesterday, expires, used, used / (24 * time.Hour).Milliseconds()}
+	copyRows(b, db, "session", columns, len(c.live.hashes), func(i int) []any {
+		person := firstPersonID + c.live.owner(i)
+		return []any{c.live.hashes[i][:], person, person, "refresh", "password", "registry", stamp, "", "", "", "", yesterday, "", yesterday, expires, used, used / (24 * time.Hour).Milliseconds()}
 	})
 	exec(`INSERT INTO session (`+strings.ReplaceAll(columns, " ", ", ")+`, ended, reason)
 		SELECT sha256(convert_to('dead' || i, 'UTF8')), $2::bigint + i % $3, $2::bigint + i % $3, 'refresh', 'password', 'registry', stamp, '', '', '', '', $4::bigint, '',
 			$4::bigint, $5::bigint, $4::bigint, $4::bigint / 86400000, $4::bigint, 'idle'
-		FROM generate_series(1, $1::bigint) AS i, sign_in WHERE id = 1`, s.dead, firstPerson, len(s.live.people), yesterday, expires)
-	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= $1", firstPerson)
+		FROM generate_series(1, $1::bigint) AS i, sign_in WHERE id = 1`, c.ended, firstPersonID, len(c.live.people), yesterday, expires)
+	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= $1", firstPersonID)
 	exec("VACUUM ANALYZE") // as the server does by itself after a while
 	exec("CHECKPOINT")
 }

@@ -52,17 +52,17 @@ const (
 	groupsBySearch   = `filter = "(member={dn})"`
 )
 
-func person(i int) string { return fmt.Sprintf("user%05d", i%ldapPeople+1) }
+func personName(i int) string { return fmt.Sprintf("user%05d", i%ldapPeople+1) }
 
 // laterLogins are logins of one person for each connection, each from an address of
 // the person's own, so that all but the first come with a proof.
-func laterLogins(conn int) script {
-	return same(login(conn, fmt.Sprintf("192.0.2.%d", conn+1)))(conn)
+func laterLogins(conn int) generator {
+	return repeated(login(conn, fmt.Sprintf("192.0.2.%d", conn+1)))(conn)
 }
 
 // firstLogins are logins of one person for each connection, each from an address that
 // no login came from before.
-func firstLogins(conn int) script {
+func firstLogins(conn int) generator {
 	return func() []byte {
 		n := addresses.Add(1)
 		return login(conn, fmt.Sprintf("10.%d.%d.%d", byte(n>>16), byte(n>>8), byte(n)))
@@ -73,19 +73,19 @@ func firstLogins(conn int) script {
 var addresses atomic.Uint32
 
 func login(conn int, address string) []byte {
-	return basic(person(conn), "pw"+person(conn), "X-Forwarded-For: "+address)
+	return basic(personName(conn), "pw"+personName(conn), "X-Forwarded-For: "+address)
 }
 
 // bareLogins asks the directory what a login does, with nothing around it: workers
 // that each have a pooled connection to search on and one to bind on. Each is another
 // person. The clock runs from when every worker has its connections.
-func bareLogins(slapd *ldaptest.Slapd, groups bool, workers int, span time.Duration) (figures, error) {
+func bareLogins(slapd *ldaptest.Slapd, groups bool, workers int, duration time.Duration) (metrics, error) {
 	ready, start := make(chan struct{}, workers), make(chan time.Time)
-	took, errs := make([][]time.Duration, workers), make([]error, workers)
+	latencies, errs := make([][]time.Duration, workers), make([]error, workers)
 	done := make(chan int, workers)
 	for i := range workers {
 		go func() {
-			took[i], errs[i] = bareWorker(slapd, person(i), groups, ready, start)
+			latencies[i], errs[i] = bareLoginWorker(slapd, personName(i), groups, ready, start)
 			done <- i
 		}()
 	}
@@ -93,29 +93,29 @@ func bareLogins(slapd *ldaptest.Slapd, groups bool, workers int, span time.Durat
 		select {
 		case <-ready:
 		case i := <-done:
-			return figures{}, errs[i]
+			return metrics{}, errs[i]
 		}
 	}
-	before, err := cpuOf(os.Getpid())
+	before, err := processCPU(os.Getpid())
 	if err != nil {
-		return figures{}, err
+		return metrics{}, err
 	}
 	began := time.Now()
 	for range workers {
-		start <- began.Add(span)
+		start <- began.Add(duration)
 	}
 	for range workers {
 		<-done
 	}
 	elapsed := time.Since(began)
-	after, err := cpuOf(os.Getpid())
+	after, err := processCPU(os.Getpid())
 	if err := errors.Join(append(errs, err)...); err != nil {
-		return figures{}, err
+		return metrics{}, err
 	}
-	return newFigures(workers, slices.Concat(took...), elapsed, after-before)
+	return newMetrics(workers, slices.Concat(latencies...), elapsed, after-before)
 }
 
-func bareWorker(slapd *ldaptest.Slapd, name string, groups bool, ready chan<- struct{}, start <-chan time.Time) (took []time.Duration, err error) {
+func bareLoginWorker(slapd *ldaptest.Slapd, name string, groups bool, ready chan<- struct{}, start <-chan time.Time) (latencies []time.Duration, err error) {
 	dial := func() (*ldap.Conn, error) {
 		return ldap.DialURL(slapd.LDAPS, ldap.DialWithTLSConfig(slapd.Client("127.0.0.1")))
 	}
@@ -136,7 +136,7 @@ func bareWorker(slapd *ldaptest.Slapd, name string, groups bool, ready chan<- st
 	for deadline := <-start; ; {
 		began := time.Now()
 		if !began.Before(deadline) {
-			return took, nil
+			return latencies, nil
 		}
 		found, err := search.Search(ldap.NewSearchRequest(slapd.People, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, 3, false,
 			"(uid="+name+")", []string{"uid", "entryUUID", "memberOf"}, nil))
@@ -152,13 +152,13 @@ func bareWorker(slapd *ldaptest.Slapd, name string, groups bool, ready chan<- st
 				return nil, err
 			}
 		}
-		took = append(took, time.Since(began))
+		latencies = append(latencies, time.Since(began))
 	}
 }
 
-// configOfLDAP is a configuration with the directory as its provider, and without a
+// ldapServerConfig is a configuration with the directory as its provider, and without a
 // cache of passwords.
-func configOfLDAP(dir string, slapd *ldaptest.Slapd, groups string) string {
+func ldapServerConfig(dir string, slapd *ldaptest.Slapd, groups string) string {
 	return fmt.Sprintf(ldapConfig, dir, slapd.LDAPS, slapd.CA, slapd.BindDN, slapd.Password, slapd.People, slapd.Groups, groups)
 }
 
@@ -172,26 +172,26 @@ func withSlapd(use func(*ldaptest.Slapd) error) (err error) {
 			return // one run is enough, however short
 		}
 		ran = true
-		slapd := ldaptest.StartSlapd(keepFailure{b, &err}, ldaptest.SlapdOptions{People: ldapPeople, Quiet: true})
+		slapd := ldaptest.StartSlapd(failureRecorder{b, &err}, ldaptest.SlapdOptions{People: ldapPeople, Quiet: true})
 		err = use(slapd)
 	})
 	return err
 }
 
-// keepFailure is a testing.TB whose failure is an error.
-type keepFailure struct {
+// failureRecorder is a testing.TB whose failure is an error.
+type failureRecorder struct {
 	*testing.B
 	err *error
 }
 
-func (k keepFailure) Fatal(args ...any) {
-	k.B.Helper()
-	*k.err = errors.New(fmt.Sprint(args...))
-	k.B.FailNow()
+func (r failureRecorder) Fatal(args ...any) {
+	r.B.Helper()
+	*r.err = errors.New(fmt.Sprint(args...))
+	r.B.FailNow()
 }
 
-func (k keepFailure) Fatalf(format string, args ...any) {
-	k.B.Helper()
-	*k.err = fmt.Errorf(format, args...)
-	k.B.FailNow()
+func (r failureRecorder) Fatalf(format string, args ...any) {
+	r.B.Helper()
+	*r.err = fmt.Errorf(format, args...)
+	r.B.FailNow()
 }

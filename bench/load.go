@@ -21,8 +21,8 @@ type target struct {
 	store   func() ([]int, error) // the processes of their store; nil if it has none of its own
 }
 
-// figures are what one run measured.
-type figures struct {
+// metrics are what one run measured.
+type metrics struct {
 	Connections int
 	Requests    int
 	PerSecond   float64
@@ -34,61 +34,61 @@ type figures struct {
 
 // load sends requests over conns connections for the given time, each waiting
 // for the answer before it sends the next.
-func load(ctx context.Context, t target, scripts func(conn int) script, conns int, span time.Duration) (figures, error) {
-	ctx, cancel := context.WithTimeout(ctx, span)
+func load(ctx context.Context, t target, newGenerator func(conn int) generator, conns int, duration time.Duration) (metrics, error) {
+	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
-	before, err := t.used()
+	before, err := t.readUsage()
 	if err != nil {
-		return figures{}, err
+		return metrics{}, err
 	}
 	began := time.Now()
-	took := make([][]time.Duration, conns)
+	latencies := make([][]time.Duration, conns)
 	errs := make([]error, conns)
 	var wg sync.WaitGroup
 	for i := range conns {
-		wg.Go(func() { took[i], errs[i] = hammer(ctx, t.servers[i%len(t.servers)].addr, scripts(i)) })
+		wg.Go(func() { latencies[i], errs[i] = sendRequests(ctx, t.servers[i%len(t.servers)].addr, newGenerator(i)) })
 	}
 	wg.Wait()
 	elapsed := time.Since(began)
 	for _, err := range errs {
 		if err != nil {
-			return figures{}, err
+			return metrics{}, err
 		}
 	}
-	after, err := t.used()
+	after, err := t.readUsage()
 	if err != nil {
-		return figures{}, err
+		return metrics{}, err
 	}
-	f, err := newFigures(conns, slices.Concat(took...), elapsed, after.servers-before.servers)
+	m, err := newMetrics(conns, slices.Concat(latencies...), elapsed, after.servers-before.servers)
 	if err != nil {
-		return figures{}, err
+		return metrics{}, err
 	}
-	f.Store, f.RSS = (after.store-before.store)/time.Duration(f.Requests), after.rss
-	return f, nil
+	m.Store, m.RSS = (after.store-before.store)/time.Duration(m.Requests), after.rss
+	return m, nil
 }
 
-// newFigures returns the figures of requests that took so long each.
-func newFigures(conns int, took []time.Duration, elapsed, cpu time.Duration) (figures, error) {
-	if len(took) == 0 {
-		return figures{}, fmt.Errorf("no request was answered in %v", elapsed)
+// newMetrics returns the figures of requests that took so long each.
+func newMetrics(conns int, latencies []time.Duration, elapsed, cpu time.Duration) (metrics, error) {
+	if len(latencies) == 0 {
+		return metrics{}, fmt.Errorf("no request was answered in %v", elapsed)
 	}
-	slices.Sort(took)
-	return figures{
-		Connections: conns, Requests: len(took), PerSecond: float64(len(took)) / elapsed.Seconds(),
-		P50: took[len(took)/2], P99: took[len(took)*99/100], CPU: cpu / time.Duration(len(took)),
+	slices.Sort(latencies)
+	return metrics{
+		Connections: conns, Requests: len(latencies), PerSecond: float64(len(latencies)) / elapsed.Seconds(),
+		P50: latencies[len(latencies)/2], P99: latencies[len(latencies)*99/100], CPU: cpu / time.Duration(len(latencies)),
 	}, nil
 }
 
-// hammer sends the requests of a script over one connection. It parses as
+// sendRequests sends the requests of a script over one connection. It parses as
 // little of the answers as it can, since it shares the cores with the server.
-func hammer(ctx context.Context, addr string, next script) ([]time.Duration, error) {
+func sendRequests(ctx context.Context, addr string, next generator) ([]time.Duration, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 64<<10)
-	var took []time.Duration
+	var latencies []time.Duration
 	for ctx.Err() == nil {
 		request := next()
 		began := time.Now()
@@ -98,9 +98,9 @@ func hammer(ctx context.Context, addr string, next script) ([]time.Duration, err
 		if err := readAnswer(r); err != nil {
 			return nil, err
 		}
-		took = append(took, time.Since(began))
+		latencies = append(latencies, time.Since(began))
 	}
-	return took, nil
+	return latencies, nil
 }
 
 // readAnswer reads one answer, which must be 200.

@@ -42,7 +42,7 @@ func main() {
 	binary := flag.String("shorepass", "bin/shorepass", "the binary to measure")
 	before := flag.String("before", "", "another binary to measure beside it, in turns; optional")
 	only := flag.String("only", "", "a regular expression: measure only the requests of the first table whose names it matches; optional")
-	span := flag.Duration("span", 350*time.Millisecond, "how long each run takes")
+	duration := flag.Duration("span", 350*time.Millisecond, "how long each run takes")
 	rounds := flag.Int("rounds", 9, "how many runs each cell is the median of")
 	bare := flag.Int("bare", 0, "serve the bare handler with tokens of that many bytes instead (used by bench itself)")
 	flag.Parse()
@@ -56,7 +56,7 @@ func main() {
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop() // servers end with ctx
-		err = run(ctx, builds, *only, turns{*rounds, *span})
+		err = run(ctx, builds, *only, schedule{*rounds, *duration})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -64,7 +64,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, builds []build, only string, in turns) error {
+func run(ctx context.Context, builds []build, only string, plan schedule) error {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -74,9 +74,9 @@ func run(ctx context.Context, builds []build, only string, in turns) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	r := report{dir, builds, pattern, in}
+	r := report{dir, builds, pattern, plan}
 	if err := r.measure(ctx); err != nil || only != "" {
 		return err
 	}
-	return measurePolicy(in)
+	return measurePolicy(plan)
 }

@@ -10,19 +10,19 @@ import (
 	"shorepass/registry"
 )
 
-// decisions are how many are timed at once.
-const decisions = 20_000
+// batchSize are how many are timed at once.
+const batchSize = 20_000
 
 // measurePolicy prints the time of a decision for a person of twenty groups
 // against the number of rules. In the largest set a hundred rules begin with a
 // wildcard, so that no literal beginning finds them.
-func measurePolicy(in turns) error {
+func measurePolicy(plan schedule) error {
 	request := policy.Request{
-		User: "alice", Groups: teams(20), Provider: "corp", Method: "password", Service: "registry",
+		User: "alice", Groups: teamNames(20), Provider: "corp", Method: "password", Service: "registry",
 		Address: netip.MustParseAddr("10.1.2.3"), Time: time.Now(),
 		Scopes: []registry.Scope{{Type: "repository", Name: "team-001/app", Actions: []string{"pull", "push"}}},
 	}
-	var all []contestant
+	var all []variant
 	for _, set := range []struct{ rules, wildcards int }{{10, 1}, {1_000, 10}, {100_000, 100}} {
 		compiled := policy.Compile(rules(set.rules, set.wildcards), func(key, problem string) {
 			panic(key + ": " + problem) // a mistake in rules, below
@@ -30,15 +30,15 @@ func measurePolicy(in turns) error {
 		if got := compiled.Decide(request); len(got.Access) != 1 {
 			return fmt.Errorf("%d rules grant %v, want pull and push", set.rules, got.Access)
 		}
-		all = append(all, contestant{fmt.Sprintf("%d rules, %d with a wildcard first", set.rules, set.wildcards), func(context.Context, time.Duration) (figures, error) {
+		all = append(all, variant{fmt.Sprintf("%d rules, %d with a wildcard first", set.rules, set.wildcards), func(context.Context, time.Duration) (metrics, error) {
 			began := time.Now()
-			for range decisions {
+			for range batchSize {
 				compiled.Decide(request)
 			}
-			return figures{P50: time.Since(began) / decisions}, nil
+			return metrics{P50: time.Since(began) / batchSize}, nil
 		}})
 	}
-	results, err := compare(context.Background(), in, all)
+	results, err := compare(context.Background(), plan, all)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 const (
 	replicas = 3
 
-	// perReplica is how many connections ask each replica at once.
-	perReplica = 16
+	// connsPerReplica is how many connections ask each replica at once.
+	connsPerReplica = 16
 
 	// So many people that hardly anybody comes twice in a second, after which
 	// the provider is asked again.
@@ -23,7 +23,7 @@ const (
 )
 
 // periods are turns of whole periods of [process.hold].
-var periods = turns{rounds: 7, span: 10 * quotaPeriod}
+var wholePeriods = schedule{rounds: 7, duration: 10 * quotaPeriod}
 
 // BenchmarkReplicas measures three replicas on one PostgreSQL beside one, and
 // what it costs when a redemption has to ask the provider again. Three are to
@@ -38,51 +38,51 @@ func BenchmarkReplicas(b *testing.B) {
 	binary := buildBinary(b)
 	server := postgrestest.Start(b, "fsync=on")
 	dsn, dir := server.Database(b), b.TempDir()
-	asks := replicaConfig(b, dir, dsn, `revalidate = "1s"`, append(names(replicaPeople), "first"))
-	beginWith(b, binary, dir, asks)
-	all := newCrowd(b, replicaPeople, replicaSessions)
-	fillPostgres(b, dsn, stock{all, 0})
+	revalidating := replicaConfig(b, dir, dsn, `revalidate = "1s"`, append(userNames(replicaPeople), "first"))
+	seedStore(b, binary, dir, revalidating)
+	all := newDataset(b, replicaPeople, replicaSessions)
+	fillPostgres(b, dsn, contents{all, 0})
 
-	store := processesOf(b, server)
-	asking := serve(b, binary, b.TempDir(), asks)
-	text := replicaConfig(b, dir, dsn, never, []string{"first"})
+	store := postgresProcesses(b, server)
+	revalidatingServer := serve(b, binary, b.TempDir(), revalidating)
+	text := replicaConfig(b, dir, dsn, noRevalidation, []string{"first"})
 	var three []*process
 	for range replicas {
 		three = append(three, serve(b, binary, dir, text))
 	}
-	for _, s := range append(three, asking) {
+	for _, s := range append(three, revalidatingServer) {
 		s.pause()
 	}
-	row := func(name string, share float64, servers ...*process) contestant {
-		return contestant{name, alone(servers, func(ctx context.Context, span time.Duration) (figures, error) {
+	row := func(name string, share float64, servers ...*process) variant {
+		return variant{name, runResumed(servers, func(ctx context.Context, duration time.Duration) (metrics, error) {
 			if share > 0 {
 				for _, s := range servers {
-					defer s.hold(share)()
+					defer s.limitCPU(share)()
 				}
 			}
-			return load(ctx, target{servers, store}, drawn(all.tokens), perReplica*len(servers), span)
+			return load(ctx, target{servers, store}, randomRedemptions(all.tokens), connsPerReplica*len(servers), duration)
 		})}
 	}
-	scale := func(title string, in turns, rows ...contestant) []result {
-		head(title, "of first")
-		results, err := compare(b.Context(), in, rows)
+	scale := func(title string, plan schedule, rows ...variant) []result {
+		printHeader(title, "of first")
+		results, err := compare(b.Context(), plan, rows)
 		if err != nil {
 			b.Fatal(err)
 		}
-		byThroughput(results)
+		printThroughput(results)
 		return results
 	}
 	cores := runtime.NumCPU()
-	whole := scale(fmt.Sprintf("replicas, %d cores for everything", cores), short,
-		row("one replica", 0, three[0]), row("one, the provider asked at each", 0, asking), row("three replicas", 0, three...))
+	whole := scale(fmt.Sprintf("replicas, %d cores for everything", cores), shortRuns,
+		row("one replica", 0, three[0]), row("one, the provider asked at each", 0, revalidatingServer), row("three replicas", 0, three...))
 	share := min(1, float64(cores)/10)
-	held := scale(fmt.Sprintf("replicas, each held to %.2f of a core", share), periods,
+	limited := scale(fmt.Sprintf("replicas, each limited to %.2f of a core", share), wholePeriods,
 		row("one replica", share, three[0]), row("three replicas", share, three...))
 
 	one := whole[0]
-	fmt.Printf("%d cores: three replicas do %.2f times the requests of one; held to %.2f of a core each, %.2f times\n", cores, whole[2].throughput, share, held[1].throughput)
+	fmt.Printf("%d cores: three replicas do %.2f times the requests of one; limited to %.2f of a core each, %.2f times\n", cores, whole[2].throughput, share, limited[1].throughput)
 	fmt.Printf("a core of PostgreSQL is full at %.0f redemptions a second, which is what %.1f cores of replicas do\n",
 		float64(time.Second)/float64(one.Store), float64(one.CPU)/float64(one.Store))
-	b.ReportMetric(held[1].throughput, "scale")
+	b.ReportMetric(limited[1].throughput, "scale")
 	b.ReportMetric(0, "ns/op")
 }

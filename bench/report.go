@@ -26,29 +26,29 @@ type report struct {
 	dir    string // for the files of the servers
 	builds []build
 	only   *regexp.Regexp // of the names of requests
-	in     turns
+	plan   schedule
 }
 
 // request is one kind of request and what sends it to each server.
-type request struct {
-	name    string
-	conns   int
-	scripts func(server int) func(conn int) script
+type workload struct {
+	name       string
+	conns      int
+	generators func(server int) func(conn int) generator
 }
 
 // to sends the request to one of the servers.
-func (r request) to(servers []*process, server int) measure {
-	return func(ctx context.Context, span time.Duration) (figures, error) {
-		return load(ctx, target{servers: servers[server : server+1]}, r.scripts(server), r.conns, span)
+func (w workload) runOn(servers []*process, server int) runFunc {
+	return func(ctx context.Context, duration time.Duration) (metrics, error) {
+		return load(ctx, target{servers: servers[server : server+1]}, w.generators(server), w.conns, duration)
 	}
 }
 
 func (r *report) measure(ctx context.Context) error {
-	head("request", "of bare")
-	if err := r.measureTokens(ctx); err != nil {
+	printHeader("request", "of bare")
+	if err := r.measureTokenRequests(ctx); err != nil {
 		return fmt.Errorf("token requests: %w", err)
 	}
-	if !slices.ContainsFunc(ldapsRequests, r.matches) {
+	if !slices.ContainsFunc(ldapsWorkloads, r.matches) {
 		return nil
 	}
 	if err := withSlapd(func(slapd *ldaptest.Slapd) error { return r.measureLDAPS(ctx, slapd) }); err != nil {
@@ -57,27 +57,27 @@ func (r *report) measure(ctx context.Context) error {
 	return nil
 }
 
-func (r *report) matches(q request) bool { return r.only.MatchString(q.name) }
+func (r *report) matches(w workload) bool { return r.only.MatchString(w.name) }
 
-// measureRequests measures requests to each server and the limit in turns, and
+// compareWorkloads measures requests to each server and the limit in turns, and
 // prints them: each with the ratio of its requests a second to the limit's and, of
 // two builds, the ratios between them. It returns the results of the last build.
-func (r *report) measureRequests(ctx context.Context, limit contestant, requests []request, servers []*process) ([]result, error) {
-	all := []contestant{limit}
-	for _, q := range requests {
+func (r *report) compareWorkloads(ctx context.Context, baseline variant, workloads []workload, servers []*process) ([]result, error) {
+	all := []variant{baseline}
+	for _, w := range workloads {
 		for i, b := range r.builds {
-			all = append(all, contestant{q.name + ", " + b.name, q.to(servers, i)})
+			all = append(all, variant{w.name + ", " + b.name, w.runOn(servers, i)})
 		}
 	}
-	results, err := compare(ctx, r.in, all)
+	results, err := compare(ctx, r.plan, all)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Println()
-	byThroughput(results[:1])
+	printThroughput(results[:1])
 	var last []result
 	for of := range slices.Chunk(results[1:], len(r.builds)) {
-		byThroughput(of)
+		printThroughput(of)
 		if len(of) == 2 {
 			printRatios("  now / before", of[1], of[0])
 		}
@@ -86,9 +86,9 @@ func (r *report) measureRequests(ctx context.Context, limit contestant, requests
 	return last, nil
 }
 
-// measureTokens measures requests about which no provider is asked.
-func (r *report) measureTokens(ctx context.Context) error {
-	people, err := users(map[string]int{"twenty": 20, "thousand": 1000})
+// measureTokenRequests measures requests about which no provider is asked.
+func (r *report) measureTokenRequests(ctx context.Context) error {
+	people, err := userTables(map[string]int{"twenty": 20, "thousand": 1000})
 	if err != nil {
 		return err
 	}
@@ -112,45 +112,45 @@ func (r *report) measureTokens(ctx context.Context) error {
 			*request = redemption(answer.RefreshToken)
 		}
 	}
-	each := func(requests [][]byte) func(server int) func(conn int) script {
-		return func(server int) func(int) script { return same(requests[server%len(requests)]) }
+	each := func(requests [][]byte) func(server int) func(conn int) generator {
+		return func(server int) func(int) generator { return repeated(requests[server%len(requests)]) }
 	}
-	for _, q := range []request{
+	for _, w := range []workload{
 		{"anonymous", manyConnections, each([][]byte{anonymous()})},
 		{"refresh token, one connection", 1, each(few)},
 		{"refresh token", manyConnections, each(few)},
 		{"refresh token, 1,000 groups", manyConnections, each(many)},
 		{"cached password", manyConnections, each([][]byte{basic("twenty", password)})},
 	} {
-		if !r.matches(q) {
+		if !r.matches(w) {
 			continue
 		}
-		if err := r.measureBeside(ctx, q, servers); err != nil {
-			return fmt.Errorf("%s: %w", q.name, err)
+		if err := r.measureAgainstBare(ctx, w, servers); err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
 	return nil
 }
 
-// measureBeside measures a request beside the bare handler.
-func (r *report) measureBeside(ctx context.Context, q request, servers []*process) error {
-	bare, err := startBare(ctx, servers[0], q.scripts(0)(0)())
+// measureAgainstBare measures a request beside the bare handler.
+func (r *report) measureAgainstBare(ctx context.Context, w workload, servers []*process) error {
+	bare, err := startBare(ctx, servers[0], w.generators(0)(0)())
 	if err != nil {
 		return err
 	}
 	defer bare.stop()
-	_, err = r.measureRequests(ctx, contestant{"bare net/http, ES256", q.to([]*process{bare}, 0)}, []request{q}, servers)
+	_, err = r.compareWorkloads(ctx, variant{"bare net/http, ES256", w.runOn([]*process{bare}, 0)}, []workload{w}, servers)
 	return err
 }
 
-func everywhere(scripts func(conn int) script) func(server int) func(conn int) script {
-	return func(int) func(int) script { return scripts }
+func onEveryServer(newGenerator func(conn int) generator) func(server int) func(conn int) generator {
+	return func(int) func(int) generator { return newGenerator }
 }
 
-// ldapsRequests are logins that no cache answers.
-var ldapsRequests = []request{
-	{"first login from an address", manyConnections, everywhere(firstLogins)},
-	{"later logins", manyConnections, everywhere(laterLogins)},
+// ldapsWorkloads are logins that no cache answers.
+var ldapsWorkloads = []workload{
+	{"first login from an address", manyConnections, onEveryServer(firstLogins)},
+	{"later logins", manyConnections, onEveryServer(laterLogins)},
 }
 
 func (r *report) measureLDAPS(ctx context.Context, slapd *ldaptest.Slapd) error {
@@ -158,10 +158,10 @@ func (r *report) measureLDAPS(ctx context.Context, slapd *ldaptest.Slapd) error 
 		by, config string
 		search     bool
 	}{{"memberOf", groupsByMemberOf, false}, {"search", groupsBySearch, true}} {
-		servers, err := r.serve(ctx, func(home string) string { return configOfLDAP(home, slapd, groups.config) })
+		servers, err := r.serve(ctx, func(home string) string { return ldapServerConfig(home, slapd, groups.config) })
 		if err == nil {
-			err = r.measureLogins(ctx, contestant{"bare LDAPS, groups by " + groups.by, func(_ context.Context, span time.Duration) (figures, error) {
-				return bareLogins(slapd, groups.search, manyConnections, span)
+			err = r.measureLogins(ctx, variant{"bare LDAPS, groups by " + groups.by, func(_ context.Context, duration time.Duration) (metrics, error) {
+				return bareLogins(slapd, groups.search, manyConnections, duration)
 			}}, servers)
 		}
 		stopAll(servers)
@@ -173,12 +173,12 @@ func (r *report) measureLDAPS(ctx context.Context, slapd *ldaptest.Slapd) error 
 }
 
 // measureLogins measures logins beside the bare ones.
-func (r *report) measureLogins(ctx context.Context, bare contestant, servers []*process) error {
-	results, err := r.measureRequests(ctx, bare, ldapsRequests, servers)
+func (r *report) measureLogins(ctx context.Context, bare variant, servers []*process) error {
+	results, err := r.compareWorkloads(ctx, bare, ldapsWorkloads, servers)
 	if err != nil {
 		return err
 	}
-	p99 := func(f figures) float64 { return float64(f.P99) }
+	p99 := func(m metrics) float64 { return float64(m.P99) }
 	fmt.Printf("  p99 of first logins / of later ones %37.2f\n", ratio(results[0], results[1], p99))
 	return nil
 }
@@ -209,11 +209,11 @@ func stopAll(servers []*process) {
 // printMemory prints the resident set of each server.
 func (r *report) printMemory(when string, servers []*process) error {
 	for i, s := range servers {
-		rss, err := rssOf(s.pid())
+		rss, err := processRSS(s.pid())
 		if err != nil {
 			return err
 		}
-		printRow(result{name: when + ", " + r.builds[i].name, figures: figures{RSS: rss}}, math.NaN())
+		printRow(result{name: when + ", " + r.builds[i].name, metrics: metrics{RSS: rss}}, math.NaN())
 	}
 	return nil
 }

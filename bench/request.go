@@ -15,17 +15,17 @@ const (
 
 // script gives the requests of one connection: each is sent, and answered,
 // before the next one is asked for.
-type script func() []byte
+type generator func() []byte
 
 // same is one request for every connection, again and again.
-func same(request []byte) func(conn int) script {
-	return func(int) script { return func() []byte { return request } }
+func repeated(request []byte) func(conn int) generator {
+	return func(int) generator { return func() []byte { return request } }
 }
 
 // drawn redeems another token at each request, drawn at random, so that no
 // cache of sessions, people or pages flatters.
-func drawn(tokens []string) func(conn int) script {
-	return func(conn int) script {
+func randomRedemptions(tokens []string) func(conn int) generator {
+	return func(conn int) generator {
 		random := rand.New(rand.NewPCG(uint64(conn), rand.Uint64()))
 		return func() []byte { return redemption(tokens[random.IntN(len(tokens))]) }
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // short is how the benchmarks take turns.
-var short = turns{rounds: 9, span: 350 * time.Millisecond}
+var shortRuns = schedule{rounds: 9, duration: 350 * time.Millisecond}
 
 // buildBinary builds the binary to measure, as it is built for everybody.
 func buildBinary(b *testing.B) string {

@@ -17,30 +17,30 @@ import (
 
 // How many sessions and people there are.
 const (
-	few  = 10
-	many = 1_000_000
-	// crowded is so many people that who redeems is never somebody whom the
+	fewSessions  = 10
+	manySessions = 1_000_000
+	// manyPeople is so many people that who redeems is never somebody whom the
 	// server remembers: each is read from the store and decoded.
-	crowded = 100_000
+	manyPeople = 100_000
 )
 
 // never keeps the provider from being asked while a benchmark runs.
-const never = `revalidate = "24h"`
+const noRevalidation = `revalidate = "24h"`
 
 // BenchmarkStores measures redemptions with few and with many sessions in the
 // store, through the binary, each of another session drawn at random. The p50
 // with a million is to be at most 1.3 times that with ten.
 func BenchmarkStores(b *testing.B) {
 	binary := buildBinary(b)
-	all := newCrowd(b, crowded, many)
-	stocks := []struct {
+	all := newDataset(b, manyPeople, manySessions)
+	cases := []struct {
 		name string
-		stock
+		contents
 	}{
-		{"10 sessions of 10 people", stock{all.first(few), 0}},
-		{"10 sessions beside 1,000,000 ended", stock{all.first(few), many}},
-		{"1,000,000 sessions of 10 people", stock{all.among(few), 0}},
-		{"1,000,000 sessions of 100,000 people", stock{all, 0}},
+		{"10 sessions of 10 people", contents{all.firstSessions(fewSessions), 0}},
+		{"10 sessions beside 1,000,000 ended", contents{all.firstSessions(fewSessions), manySessions}},
+		{"1,000,000 sessions of 10 people", contents{all.withPeople(fewSessions), 0}},
+		{"1,000,000 sessions of 100,000 people", contents{all, 0}},
 	}
 	for _, kind := range []string{"sqlite", "postgres"} {
 		b.Run(kind, func(b *testing.B) {
@@ -48,9 +48,9 @@ func BenchmarkStores(b *testing.B) {
 			if kind == "postgres" {
 				open = openPostgres(postgrestest.Start(b, "fsync=on"))
 			}
-			var servers []stocked
-			for _, s := range stocks {
-				servers = append(servers, open(b, binary, s.name, s.stock))
+			var servers []filledStore
+			for _, s := range cases {
+				servers = append(servers, open(b, binary, s.name, s.contents))
 			}
 			compareStores(b, "redemption, "+kind, servers)
 			b.ReportMetric(0, "ns/op")
@@ -58,8 +58,8 @@ func BenchmarkStores(b *testing.B) {
 	}
 }
 
-// stocked is a server on a store that was filled.
-type stocked struct {
+// filledStore is a server on a store that was filled.
+type filledStore struct {
 	name string
 	target
 	tokens []string
@@ -67,23 +67,23 @@ type stocked struct {
 }
 
 // compareStores prints the table.
-func compareStores(b *testing.B, title string, all []stocked) {
+func compareStores(b *testing.B, title string, all []filledStore) {
 	for _, s := range all {
 		s.servers[0].pause()
 	}
-	head(title, "p50 of first")
+	printHeader(title, "p50 of first")
 	for _, c := range []int{1, 16} {
-		var rows []contestant
+		var rows []variant
 		for _, s := range all {
-			rows = append(rows, contestant{s.name, alone(s.servers, func(ctx context.Context, span time.Duration) (figures, error) {
-				return load(ctx, s.target, drawn(s.tokens), c, span)
+			rows = append(rows, variant{s.name, runResumed(s.servers, func(ctx context.Context, duration time.Duration) (metrics, error) {
+				return load(ctx, s.target, randomRedemptions(s.tokens), c, duration)
 			})})
 		}
-		results, err := compare(b.Context(), short, rows)
+		results, err := compare(b.Context(), shortRuns, rows)
 		if err != nil {
 			b.Fatal(err)
 		}
-		byLatency(results)
+		printLatency(results)
 	}
 	for _, s := range all {
 		fmt.Printf("%s: the store takes %s\n", s.name, s.size)
@@ -91,35 +91,35 @@ func compareStores(b *testing.B, title string, all []stocked) {
 }
 
 // openSQLite fills a file and serves it.
-func openSQLite(b *testing.B, binary, name string, s stock) stocked {
+func openSQLite(b *testing.B, binary, name string, c contents) filledStore {
 	dir := b.TempDir()
 	file := filepath.Join(dir, "data", "sessions.db")
-	text := configOf(b, dir, fmt.Sprintf("store = %q\n%s", "sqlite:"+file, never), []string{"first"})
-	beginWith(b, binary, dir, text)
-	fillSQLite(b, file, s)
+	text := serverConfig(b, dir, fmt.Sprintf("store = %q\n%s", "sqlite:"+file, noRevalidation), []string{"first"})
+	seedStore(b, binary, dir, text)
+	fillSQLite(b, file, c)
 	info, err := os.Stat(file)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return stocked{name, target{servers: []*process{serve(b, binary, dir, text)}}, s.live.tokens, fmt.Sprintf("%d MiB", info.Size()>>20)}
+	return filledStore{name, target{servers: []*process{serve(b, binary, dir, text)}}, c.live.tokens, fmt.Sprintf("%d MiB", info.Size()>>20)}
 }
 
 // openPostgres fills a database of the server and serves it.
-func openPostgres(server *postgrestest.Server) func(*testing.B, string, string, stock) stocked {
-	return func(b *testing.B, binary, name string, s stock) stocked {
+func openPostgres(server *postgrestest.Server) func(*testing.B, string, string, contents) filledStore {
+	return func(b *testing.B, binary, name string, c contents) filledStore {
 		dsn, dir := server.Database(b), b.TempDir()
-		text := replicaConfig(b, dir, dsn, never, []string{"first"})
-		beginWith(b, binary, dir, text)
-		fillPostgres(b, dsn, s)
+		text := replicaConfig(b, dir, dsn, noRevalidation, []string{"first"})
+		seedStore(b, binary, dir, text)
+		fillPostgres(b, dsn, c)
 		size := server.SQL(b, dsn, `SELECT pg_size_pretty(pg_database_size(current_database())) || ', of which '
 			|| string_agg(relname || ' ' || pg_size_pretty(pg_total_relation_size(oid)), ', ' ORDER BY relname)
 			FROM pg_class WHERE relname IN ('session', 'client', 'person', 'sign_in', 'identity')`)
-		return stocked{name, target{[]*process{serve(b, binary, dir, text)}, processesOf(b, server)}, s.live.tokens, size}
+		return filledStore{name, target{[]*process{serve(b, binary, dir, text)}, postgresProcesses(b, server)}, c.live.tokens, size}
 	}
 }
 
-// beginWith serves a new store for one login, which leaves a row to go by.
-func beginWith(b *testing.B, binary, dir, config string) {
+// seedStore serves a new store for one login, which leaves a row to go by.
+func seedStore(b *testing.B, binary, dir, config string) {
 	b.Helper()
 	s := serve(b, binary, dir, config)
 	if _, err := s.login("first"); err != nil {
@@ -129,13 +129,13 @@ func beginWith(b *testing.B, binary, dir, config string) {
 }
 
 // configOf is a configuration with a session table and people of twenty groups.
-func configOf(b *testing.B, dir, table string, people []string) string {
+func serverConfig(b *testing.B, dir, table string, people []string) string {
 	b.Helper()
 	groups := make(map[string]int)
 	for _, name := range people {
 		groups[name] = 20
 	}
-	who, err := users(groups)
+	who, err := userTables(groups)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -155,13 +155,13 @@ func replicaConfig(b *testing.B, dir, dsn, more string, people []string) string 
 			b.Fatal(err)
 		}
 	}
-	text := configOf(b, dir, fmt.Sprintf("store = %q\nseal_key = { file = %q }\n%s", dsn, seal, more), people)
+	text := serverConfig(b, dir, fmt.Sprintf("store = %q\nseal_key = { file = %q }\n%s", dsn, seal, more), people)
 	return strings.Replace(text, "[token]\n", fmt.Sprintf("[token]\nroot_certificate = %q\nroot_key = %q\n", certificate, key), 1)
 }
 
-// processesOf tells the processes of a PostgreSQL: one for each connection, and
+// postgresProcesses tells the processes of a PostgreSQL: one for each connection, and
 // those that write.
-func processesOf(b *testing.B, server *postgrestest.Server) func() ([]int, error) {
+func postgresProcesses(b *testing.B, server *postgrestest.Server) func() ([]int, error) {
 	b.Helper()
 	folder := server.SQL(b, server.DSN("postgres"), "SHOW data_directory")
 	return func() ([]int, error) {

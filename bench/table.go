@@ -8,7 +8,7 @@ import (
 
 // head begins a table. ratio says what is in its last column, each row beside
 // the first one.
-func head(title, ratio string) {
+func printHeader(title, ratio string) {
 	fmt.Printf("\n%-42s %4s %8s %9s %9s %9s %9s %9s %12s\n", title, "c", "req/s", "p50", "p99", "CPU/req", "in store", "RSS", ratio)
 }
 
@@ -27,44 +27,44 @@ func printRow(r result, ratio float64) {
 		return
 	}
 	fmt.Printf("%-42s %4d %8.0f %9s %9s %9s %9s %9s %12s\n", r.name, r.Connections, r.PerSecond,
-		micros(r.P50), micros(r.P99), micros(r.CPU), micros(r.Store), rss, of)
+		formatMicros(r.P50), formatMicros(r.P99), formatMicros(r.CPU), formatMicros(r.Store), rss, of)
 }
 
 // printRatios prints the ratios of one result to another.
 func printRatios(name string, of, to result) {
-	text := func(figure func(figures) float64) string {
-		r := ratio(of, to, figure)
+	text := func(metric func(metrics) float64) string {
+		r := ratio(of, to, metric)
 		if math.IsNaN(r) {
 			return "-"
 		}
 		return fmt.Sprintf("%.2f", r)
 	}
 	fmt.Printf("%-42s %4s %8s %9s %9s %9s %9s %9s %12s\n", name, "",
-		text(func(f figures) float64 { return f.PerSecond }),
-		text(func(f figures) float64 { return float64(f.P50) }),
-		text(func(f figures) float64 { return float64(f.P99) }),
-		text(func(f figures) float64 { return float64(f.CPU) }),
-		text(func(f figures) float64 { return float64(f.Store) }),
-		text(func(f figures) float64 { return float64(f.RSS) }), "")
+		text(func(m metrics) float64 { return m.PerSecond }),
+		text(func(m metrics) float64 { return float64(m.P50) }),
+		text(func(m metrics) float64 { return float64(m.P99) }),
+		text(func(m metrics) float64 { return float64(m.CPU) }),
+		text(func(m metrics) float64 { return float64(m.Store) }),
+		text(func(m metrics) float64 { return float64(m.RSS) }), "")
 }
 
-// micros prints a time to the microsecond.
-func micros(d time.Duration) string {
+// formatMicros prints a time to the microsecond.
+func formatMicros(d time.Duration) string {
 	if d == 0 {
 		return "-"
 	}
 	return d.Round(time.Microsecond).String()
 }
 
-// byThroughput prints results whose ratio is that of requests a second.
-func byThroughput(results []result) {
+// printThroughput prints results whose ratio is that of requests a second.
+func printThroughput(results []result) {
 	for _, r := range results {
 		printRow(r, r.throughput)
 	}
 }
 
-// byLatency prints results whose ratio is that of the p50.
-func byLatency(results []result) {
+// printLatency prints results whose ratio is that of the p50.
+func printLatency(results []result) {
 	for _, r := range results {
 		printRow(r, r.latency)
 	}

@@ -11,19 +11,19 @@ import (
 )
 
 // used is what processes have used until now.
-type used struct {
+type usage struct {
 	servers, store time.Duration // CPU
 	rss            int64         // of the largest server, bytes
 }
 
-func (t target) used() (used, error) {
-	var u used
+func (t target) readUsage() (usage, error) {
+	var u usage
 	for _, s := range t.servers {
-		cpu, err := cpuOf(s.pid())
+		cpu, err := processCPU(s.pid())
 		if err != nil {
 			return u, err
 		}
-		rss, err := rssOf(s.pid())
+		rss, err := processRSS(s.pid())
 		if err != nil {
 			return u, err
 		}
@@ -35,16 +35,16 @@ func (t target) used() (used, error) {
 	pids, err := t.store()
 	for _, pid := range pids {
 		// One that has ended by now was hardly at work.
-		if cpu, err := cpuOf(pid); err == nil {
+		if cpu, err := processCPU(pid); err == nil {
 			u.store += cpu
 		}
 	}
 	return u, err
 }
 
-// cpuOf returns the user and system time of a process, exact to what the
+// processCPU returns the user and system time of a process, exact to what the
 // kernel knows: proc(5) would round it to hundredths of a second.
-func cpuOf(pid int) (time.Duration, error) {
+func processCPU(pid int) (time.Duration, error) {
 	const sched = 2                         // CPUCLOCK_SCHED: all of its threads
 	clock := int32(^uint32(pid)<<3 | sched) // clock_getcpuclockid(3)
 	var now unix.Timespec
@@ -54,8 +54,8 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(now.Nano()), nil
 }
 
-// rssOf returns the resident set of a process in bytes (proc(5), status).
-func rssOf(pid int) (int64, error) {
+// processRSS returns the resident set of a process in bytes (proc(5), status).
+func processRSS(pid int) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
