@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// serveBare is the limit: net/http with the timeouts of shorepass, a parsed request,
-// one ES256 signature, and an answer with the same fields of the head and as long a
-// body. size is the length of the token's signing input. It prints its address and
-// serves until it is killed.
+// serveBare serves the baseline of token requests: net/http with the timeouts of
+// shorepass, a parsed request, one ES256 signature, and an answer with the same
+// header fields and the same length. size is the length of the token's signing
+// input. It prints its address and serves until it is killed.
 func serveBare(size int) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -42,11 +42,11 @@ func serveBare(size int) error {
 }
 
 type bare struct {
-	input []byte // that is signed
+	input []byte // the signing input of every token
 	key   *ecdsa.PrivateKey
 }
 
-// bareAnswer has the fields of shorepass's answer, in its order.
+// bareAnswer has the fields of shorepass's answer, in the same order.
 type bareAnswer struct {
 	Token        string `json:"token"`
 	AccessToken  string `json:"access_token"`
@@ -93,8 +93,8 @@ func (b bare) sign() (string, error) {
 	return string(b.input) + "." + base64.RawURLEncoding.EncodeToString(signature[:]), nil
 }
 
-// startBare serves the bare handler in a process of its own, with an answer as long
-// as the one that shorepass gives to a request.
+// startBare starts the bare handler in a process of its own. Its answer is as long as
+// the one that shorepass gives to request.
 func startBare(ctx context.Context, shorepass *process, request []byte) (*process, error) {
 	head, body, err := shorepass.exchange(request)
 	if err != nil {

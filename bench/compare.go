@@ -8,32 +8,34 @@ import (
 	"time"
 )
 
-// turns says how what is to be compared takes turns.
+// schedule says how many paired runs a comparison makes of each variant.
 type schedule struct {
-	rounds   int
-	duration time.Duration
+	rounds   int           // in each, every variant runs once
+	duration time.Duration // of a run
 }
 
-// measure is one run, of about so long.
+// runFunc makes one run, of about the given duration.
 type runFunc func(ctx context.Context, duration time.Duration) (metrics, error)
 
-// variant is a row of a table.
+// variant is one of the things that a table compares: a row. The first one of a table
+// is the baseline.
 type variant struct {
 	name string
 	run  runFunc
 }
 
-// result is what the runs of a contestant came to, each figure the median.
+// result has the medians over the runs of a variant.
 type result struct {
 	name string
 	metrics
-	throughput float64 // beside the first variant's in the same round
-	latency    float64 // p50 beside the first one's
+	throughput float64 // relative to the baseline in the same round
+	latency    float64 // p50, relative to the baseline
 	runs       []metrics
 }
 
-// compare runs the contestants in turn, again and again, after a short round
-// that does not count: caches fill, and connections to the store open.
+// compare makes paired runs: in each round every variant runs once, in turn. A
+// shorter warm-up round, which fills caches and opens connections to the store, is
+// not counted.
 func compare(ctx context.Context, plan schedule, all []variant) ([]result, error) {
 	runs := make([][]metrics, len(all))
 	for round := range plan.rounds + 1 {
@@ -58,8 +60,8 @@ func compare(ctx context.Context, plan schedule, all []variant) ([]result, error
 	return results, nil
 }
 
-// summary takes the medians of runs, beside those of the first contestant.
-func summarize(name string, runs, first []metrics) result {
+// summarize returns the medians of runs, and those of their ratios to the baseline.
+func summarize(name string, runs, baseline []metrics) result {
 	return result{
 		name: name, runs: runs,
 		metrics: metrics{
@@ -71,21 +73,21 @@ func summarize(name string, runs, first []metrics) result {
 			Store:       median(runs, func(i int) time.Duration { return runs[i].Store }),
 			RSS:         runs[len(runs)-1].RSS,
 		},
-		throughput: median(runs, func(i int) float64 { return runs[i].PerSecond / first[i].PerSecond }),
-		latency:    median(runs, func(i int) float64 { return float64(runs[i].P50) / float64(first[i].P50) }),
+		throughput: median(runs, func(i int) float64 { return runs[i].PerSecond / baseline[i].PerSecond }),
+		latency:    median(runs, func(i int) float64 { return float64(runs[i].P50) / float64(baseline[i].P50) }),
 	}
 }
 
-// ratio is the median of the ratios of a figure of two results in the same round.
+// ratio returns the median, over paired runs, of the ratio of a metric.
 func ratio(of, to result, metric func(metrics) float64) float64 {
 	return median(of.runs, func(i int) float64 { return metric(of.runs[i]) / metric(to.runs[i]) })
 }
 
-// median is the middle one of what of says of each run.
-func median[T cmp.Ordered](runs []metrics, of func(i int) T) T {
+// median returns the median of a value of each run.
+func median[T cmp.Ordered](runs []metrics, valueOf func(i int) T) T {
 	values := make([]T, len(runs))
 	for i := range runs {
-		values[i] = of(i)
+		values[i] = valueOf(i)
 	}
 	slices.Sort(values)
 	return values[len(values)/2]

@@ -8,8 +8,9 @@ import (
 	"shorepass/providers/file"
 )
 
-// config is what measured servers run with: a folder, what the session table
-// says, and the users. The audit line is written, to a file, as in production.
+// config is the template of the servers' configuration. Its parameters are a folder,
+// the session table and the users. Audit lines are written to a file, as in
+// production.
 const config = `
 [server]
 listen = "127.0.0.1:0"
@@ -34,14 +35,14 @@ groups       = ["anonymous"]
 repositories = ["public/**"]
 actions      = ["pull"]
 [[rule]]
-name         = "nobody overwrites a release"
+name         = "no one overwrites a release"
 effect       = "deny"
 repositories = ["*/release/**"]
 actions      = ["push"]
 `
 
-// users says in a configuration who there is, and in how many groups each is, all
-// with the same password.
+// userTables returns the configuration of users by name, each in a number of groups,
+// and all with the same password.
 func userTables(groups map[string]int) (string, error) {
 	hash, err := file.Hash(secret.New(password))
 	if err != nil {
@@ -58,7 +59,7 @@ func userTables(groups map[string]int) (string, error) {
 	return text.String(), nil
 }
 
-// teams are the names of so many groups.
+// teamNames returns the names of the groups of a user.
 func teamNames(count int) []string {
 	names := make([]string, count)
 	for i := range names {

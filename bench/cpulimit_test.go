@@ -6,16 +6,16 @@ import (
 )
 
 const (
-	// quotaPeriod is that of a container's CPU limit.
+	// quotaPeriod is the default period of a container's CPU limit.
 	quotaPeriod = 100 * time.Millisecond
 
-	// quotaPoll is how often it is looked whether a share is used up.
+	// quotaPoll is the interval at which the CPU time of a limited server is read.
 	quotaPoll = time.Millisecond
 )
 
-// alone has servers run only while they are measured, so that what they do on
-// their own, such as writing when sessions were used last, falls on the time of
-// those who used them. They must stand still to begin with.
+// runResumed resumes paused servers for a run and pauses them after it. So the
+// background work of a server, such as flushing its write-behind buffer, takes
+// time from its own runs and not from those of another variant.
 func runResumed(servers []*process, run runFunc) runFunc {
 	return func(ctx context.Context, duration time.Duration) (metrics, error) {
 		for _, s := range servers {
@@ -26,9 +26,9 @@ func runResumed(servers []*process, run runFunc) runFunc {
 	}
 }
 
-// hold keeps the server to a share of one core, as a container's CPU limit
-// does: once it has used its share of a period it stands still until the next
-// one. When it is released it may stand still or not.
+// limitCPU limits the server to a share of one core, as a container's CPU limit
+// does: a server that has used up its quota is paused until the next period.
+// release ends the limit, and leaves the server paused or running.
 func (p *process) limitCPU(share float64) (release func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -42,9 +42,9 @@ func (p *process) limitCPU(share float64) (release func()) {
 	}
 }
 
-// enforceQuota lets the server have so much CPU in each period. What it used too
-// much, since it is looked at only now and then, it lacks in the next one; what
-// it did not use is lost.
+// enforceQuota pauses the server once it has used up the quota of a period, until
+// ctx is done. Because CPU time is polled, the server can exceed the quota; the
+// excess is subtracted from the next period. Unused quota expires.
 func (p *process) enforceQuota(ctx context.Context, quota time.Duration) {
 	tick := time.NewTicker(quotaPoll)
 	defer tick.Stop()
@@ -54,7 +54,7 @@ func (p *process) enforceQuota(ctx context.Context, quota time.Duration) {
 	for {
 		now, err := processCPU(p.pid())
 		if err != nil {
-			return // it has ended
+			return // the process has ended
 		}
 		if at := time.Now(); at.After(until) {
 			until = at.Add(quotaPeriod)

@@ -11,18 +11,18 @@ import (
 	"shorepass/session"
 )
 
-// dataset is who a store is filled with: people of twenty groups each, and
-// sessions dealt out among them.
+// dataset is what a store is filled with: people with twenty groups each, and
+// sessions spread evenly over them.
 type dataset struct {
 	people []session.StoredIdentity
 	hashes []session.Hash
 	tokens []string
 }
 
-// owner is the number of the person whose session i is.
+// owner returns the index of the person who has session i.
 func (d *dataset) owner(i int) int { return i % len(d.people) }
 
-// names are what people of a crowd are called.
+// userNames returns the user names of a number of people.
 func userNames(people int) []string {
 	all := make([]string, people)
 	for i := range all {
@@ -31,9 +31,8 @@ func userNames(people int) []string {
 	return all
 }
 
-// newDataset has sessions issued into a store that keeps nothing, so that the
-// tokens, their hashes and what is kept of people are as the product makes
-// them, a million of them in seconds.
+// newDataset issues sessions into a store that discards them. So tokens, hashes
+// and identities are those of the product, and a million take seconds.
 func newDataset(b *testing.B, people, sessions int) *dataset {
 	b.Helper()
 	store := new(fakeStore)
@@ -47,7 +46,7 @@ func newDataset(b *testing.B, people, sessions int) *dataset {
 	for i := range sessions {
 		name := all[d.owner(i)]
 		id := &providers.Identity{Provider: "local", Fingerprint: "file", Subject: name, User: name, Method: providers.MethodPassword}
-		if i < people { // once is enough
+		if i < people { // the first session of a person stores the identity
 			id.Groups = teamNames(20)
 		}
 		token, _, err := s.Issue(b.Context(), id, "registry", session.Client{ID: "docker"})
@@ -62,19 +61,19 @@ func newDataset(b *testing.B, people, sessions int) *dataset {
 	return d
 }
 
-// first is a crowd of the first so many sessions, each of another person.
+// firstSessions returns the dataset of the first sessions, each of another person.
 func (d *dataset) firstSessions(sessions int) *dataset {
 	return &dataset{people: d.people[:sessions], hashes: d.hashes[:sessions], tokens: d.tokens[:sessions]}
 }
 
-// among deals the sessions out among fewer people.
+// withPeople returns the same sessions, spread over the first people only.
 func (d *dataset) withPeople(people int) *dataset {
 	return &dataset{people: d.people[:people], hashes: d.hashes, tokens: d.tokens}
 }
 
-// fakeStore is a store that remembers only the last session it was given.
+// fakeStore is a store that keeps the last session only.
 type fakeStore struct {
-	session.Store // nil: nothing else is asked of it
+	session.Store // nil: no other method is called
 	last          *session.Draft
 }
 
@@ -91,7 +90,7 @@ func (s *fakeStore) Create(_ context.Context, draft *session.Draft) error {
 
 func (*fakeStore) Close() error { return nil }
 
-// fakeProviders is the provider of everybody, asked about nobody.
+// fakeProviders has the providers' methods that issuing a session calls.
 type fakeProviders struct{ session.Providers }
 
 func (fakeProviders) Fingerprint(string) string { return "" }

@@ -12,26 +12,26 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// stock is what a store is filled with beside the one session of a login, of
-// which the rows have what only the product can tell.
+// contents is what a store is filled with, in addition to the session that seedStore
+// made. The rows copy from that session what only the product can compute.
 type contents struct {
 	live  *dataset
 	ended int // sessions that ended yesterday, of the same people
 }
 
-// firstPersonID is the row of a crowd's first person, and of the sign-in, far from
-// what logins make.
+// firstPersonID is the id of a dataset's first row in person and in sign_in, far above
+// the ids that logins make.
 const firstPersonID = 1_000_000
 
-// timestamps are the times in the rows, in milliseconds: everybody has just been
-// vouched for, and redeemed five minutes ago, so that each first redemption is
-// kept like any that comes every five minutes.
+// timestamps returns the times in the rows, in milliseconds. The provider vouched for
+// everyone just now, and every session was used five minutes ago, so that the first
+// redemption of each is written as in production.
 func timestamps() (now, used, yesterday, expires int64) {
 	at := time.Now()
 	return at.UnixMilli(), at.Add(-5 * time.Minute).UnixMilli(), at.Add(-24 * time.Hour).UnixMilli(), at.Add(90 * 24 * time.Hour).UnixMilli()
 }
 
-// fillSQLite writes past the store, in one transaction.
+// fillSQLite inserts rows in one transaction, without package sqlite.
 func fillSQLite(b *testing.B, file string, c contents) {
 	b.Helper()
 	db, err := sqlite.OpenConn(file, sqlite.OpenReadWrite)
@@ -72,7 +72,7 @@ func fillSQLite(b *testing.B, file string, c contents) {
 	exec("PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
-// fillPostgres writes past the store, by COPY.
+// fillPostgres inserts rows by COPY, without package postgres.
 func fillPostgres(b *testing.B, dsn string, c contents) {
 	b.Helper()
 	db, err := pgx.Connect(b.Context(), dsn)
@@ -91,7 +91,7 @@ func fillPostgres(b *testing.B, dsn string, c contents) {
 	if err := db.QueryRow(b.Context(), "SELECT provider_id, stamp FROM sign_in LIMIT 1").Scan(&providerID, &stamp); err != nil {
 		b.Fatal(err)
 	}
-	exec("SET session_replication_role = replica") // which checks no foreign keys
+	exec("SET session_replication_role = replica") // checks no foreign keys
 	now, used, yesterday, expires := timestamps()
 	copyRows(b, db, "person", "id provider subject user_name last_seen", len(c.live.people), func(i int) []any {
 		p := &c.live.people[i]
@@ -111,7 +111,7 @@ func fillPostgres(b *testing.B, dsn string, c contents) {
 			$4::bigint, $5::bigint, $4::bigint, $4::bigint / 86400000, $4::bigint, 'idle'
 		FROM generate_series(1, $1::bigint) AS i, sign_in WHERE id = 1`, c.ended, firstPersonID, len(c.live.people), yesterday, expires)
 	exec("INSERT INTO client (hash, address, id, agent) SELECT hash, '10.1.2.3', 'docker', 'docker/28.0' FROM session WHERE person >= $1", firstPersonID)
-	exec("VACUUM ANALYZE") // as the server does by itself after a while
+	exec("VACUUM ANALYZE") // as autovacuum does after a while
 	exec("CHECKPOINT")
 }
 

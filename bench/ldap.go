@@ -14,7 +14,7 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// ldapPeople is how many people the directory has.
+// ldapPeople is the number of people in the directory.
 const ldapPeople = 200
 
 const ldapConfig = `
@@ -45,8 +45,8 @@ repositories = ["{group}/**"]
 actions      = ["pull"]
 `
 
-// groupsBy are the two ways by which a directory tells groups: as an attribute
-// of the person's entry, or by a search of its own.
+// The two ways to read a person's groups from a directory: an attribute of the
+// person's entry, or another search.
 const (
 	groupsByMemberOf = `attribute = "memberOf"`
 	groupsBySearch   = `filter = "(member={dn})"`
@@ -54,14 +54,14 @@ const (
 
 func personName(i int) string { return fmt.Sprintf("user%05d", i%ldapPeople+1) }
 
-// laterLogins are logins of one person for each connection, each from an address of
-// the person's own, so that all but the first come with a proof.
+// laterLogins returns the logins of one connection: one person from one address, so
+// that all logins but the first have a proof.
 func laterLogins(conn int) generator {
 	return repeated(login(conn, fmt.Sprintf("192.0.2.%d", conn+1)))(conn)
 }
 
-// firstLogins are logins of one person for each connection, each from an address that
-// no login came from before.
+// firstLogins returns the logins of one connection: one person, each time from a new
+// address.
 func firstLogins(conn int) generator {
 	return func() []byte {
 		n := addresses.Add(1)
@@ -76,9 +76,9 @@ func login(conn int, address string) []byte {
 	return basic(personName(conn), "pw"+personName(conn), "X-Forwarded-For: "+address)
 }
 
-// bareLogins asks the directory what a login does, with nothing around it: workers
-// that each have a pooled connection to search on and one to bind on. Each is another
-// person. The clock runs from when every worker has its connections.
+// bareLogins measures the baseline of LDAPS logins: the searches and the bind of a
+// login, without shorepass. Each worker has a connection for searches and one for
+// binds, and logs in another person. The run begins when all of them are connected.
 func bareLogins(slapd *ldaptest.Slapd, groups bool, workers int, duration time.Duration) (metrics, error) {
 	ready, start := make(chan struct{}, workers), make(chan time.Time)
 	latencies, errs := make([][]time.Duration, workers), make([]error, workers)
@@ -156,20 +156,20 @@ func bareLoginWorker(slapd *ldaptest.Slapd, name string, groups bool, ready chan
 	}
 }
 
-// ldapServerConfig is a configuration with the directory as its provider, and without a
-// cache of passwords.
+// ldapServerConfig returns a configuration with the directory as its provider and
+// without the cache of right passwords.
 func ldapServerConfig(dir string, slapd *ldaptest.Slapd, groups string) string {
 	return fmt.Sprintf(ldapConfig, dir, slapd.LDAPS, slapd.CA, slapd.BindDN, slapd.Password, slapd.People, slapd.Groups, groups)
 }
 
-// withSlapd lends use an OpenLDAP. What starts one belongs to tests, so that this is
-// a benchmark of package testing, whose failure is kept.
+// withSlapd calls use with a running OpenLDAP. ldaptest needs a testing.TB, so withSlapd
+// runs as a benchmark and returns its failure as an error.
 func withSlapd(use func(*ldaptest.Slapd) error) (err error) {
 	err = errors.New("slapd did not start")
 	ran := false
 	testing.Benchmark(func(b *testing.B) {
 		if ran {
-			return // one run is enough, however short
+			return // use runs once, whatever b.N is
 		}
 		ran = true
 		slapd := ldaptest.StartSlapd(failureRecorder{b, &err}, ldaptest.SlapdOptions{People: ldapPeople, Quiet: true})
@@ -178,7 +178,7 @@ func withSlapd(use func(*ldaptest.Slapd) error) (err error) {
 	return err
 }
 
-// failureRecorder is a testing.TB whose failure is an error.
+// failureRecorder is a testing.TB that records the message of a failure as an error.
 type failureRecorder struct {
 	*testing.B
 	err *error

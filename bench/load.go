@@ -14,26 +14,26 @@ import (
 	"time"
 )
 
-// target is what is measured: servers, among which the connections are dealt
-// out, and what answers behind them.
+// target is what a run measures: servers, over which the connections are spread, and
+// the processes of their store.
 type target struct {
 	servers []*process
-	store   func() ([]int, error) // the processes of their store; nil if it has none of its own
+	store   func() ([]int, error) // returns process ids; nil for a store in the server's process
 }
 
-// metrics are what one run measured.
+// metrics are the measurements of one run.
 type metrics struct {
 	Connections int
 	Requests    int
 	PerSecond   float64
 	P50, P99    time.Duration
-	CPU         time.Duration // of the servers, a request
-	Store       time.Duration // CPU of the store's own processes, a request
+	CPU         time.Duration // of the servers, per request
+	Store       time.Duration // CPU of the store's processes, per request
 	RSS         int64         // of the largest server after the run, bytes
 }
 
-// load sends requests over conns connections for the given time, each waiting
-// for the answer before it sends the next.
+// load measures a target under closed-loop load: each of conns connections sends its
+// next request when the previous one is answered.
 func load(ctx context.Context, t target, newGenerator func(conn int) generator, conns int, duration time.Duration) (metrics, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
@@ -67,7 +67,7 @@ func load(ctx context.Context, t target, newGenerator func(conn int) generator, 
 	return m, nil
 }
 
-// newMetrics returns the figures of requests that took so long each.
+// newMetrics computes throughput, percentiles and CPU per request of one run.
 func newMetrics(conns int, latencies []time.Duration, elapsed, cpu time.Duration) (metrics, error) {
 	if len(latencies) == 0 {
 		return metrics{}, fmt.Errorf("no request was answered in %v", elapsed)
@@ -79,8 +79,9 @@ func newMetrics(conns int, latencies []time.Duration, elapsed, cpu time.Duration
 	}, nil
 }
 
-// sendRequests sends the requests of a script over one connection. It parses as
-// little of the answers as it can, since it shares the cores with the server.
+// sendRequests sends requests over one connection until ctx is done, and returns their
+// latencies. It parses little of the answers, because it shares the cores with the
+// server.
 func sendRequests(ctx context.Context, addr string, next generator) ([]time.Duration, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -103,7 +104,7 @@ func sendRequests(ctx context.Context, addr string, next generator) ([]time.Dura
 	return latencies, nil
 }
 
-// readAnswer reads one answer, which must be 200.
+// readAnswer reads one answer. Any status but 200 is an error.
 func readAnswer(r *bufio.Reader) error {
 	status, err := r.ReadSlice('\n')
 	if err != nil {

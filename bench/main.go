@@ -1,30 +1,30 @@
-// Command bench measures shorepass. "make bench" runs all of it, in under five
-// minutes, and prints tables:
+// Command bench measures the throughput, latency percentiles, CPU and memory of
+// shorepass. "make bench" takes less than five minutes and prints tables:
 //
-//   - requests: anonymous, by refresh token, by a cached password, beside the limit,
-//     a bare net/http handler that signs one ES256 token and answers as many bytes;
-//     and logins over LDAPS that no cache answers, from new addresses and from known
-//     ones, beside a bare go-ldap loop that asks the directory the same;
-//   - policy decisions against the number of rules;
+//   - token requests: anonymous, by refresh token and by a cached password. The
+//     baseline is a bare net/http handler that signs one ES256 token and answers as
+//     many bytes. Then logins over LDAPS without the cache of right passwords, from
+//     new addresses and from known ones. Their baseline is a go-ldap loop with the
+//     same searches and bind;
+//   - policy decisions by the number of rules;
 //   - redemptions with ten and with a million sessions in the store, on SQLite
 //     and on PostgreSQL;
-//   - three replicas on one PostgreSQL, beside one.
+//   - three replicas on one PostgreSQL, compared with one.
 //
-// The first two are this command, the others its benchmarks ("go test -bench .
-// ./bench").
+// This command prints the first two, its benchmarks ("go test -bench . ./bench") the
+// others.
 //
 //	go run ./bench -shorepass bin/shorepass
 //	go run ./bench -shorepass bin/shorepass -before /tmp/shorepass-before
 //
-// With -before another binary takes its turns in the first table, and each row of
-// the two is followed by the ratios between them.
+// With -before the first table compares two builds: after the rows of a request come
+// the ratios between them.
 //
-// What a table compares runs in turn, a third of a second each, again and
-// again; a cell is the median of these runs, and the ratio that of the ratios
-// within a turn. So ratios can be trusted on a machine that does other things
-// too, where absolute figures depend on its mood. The server, the load and the
-// store share the machine's cores: what carries over to another machine is the
-// CPU that a request takes.
+// The runs of a table are paired: after a warm-up, each round runs every row once, for
+// a third of a second. A cell is the median over the rounds, and a ratio is the median
+// of the ratios within a round. So other programs on the machine disturb the ratios
+// less than the absolute figures. The servers, the load generator and the store share
+// the cores, so only the CPU per request carries over to another machine.
 package main
 
 import (
@@ -40,11 +40,11 @@ import (
 
 func main() {
 	binary := flag.String("shorepass", "bin/shorepass", "the binary to measure")
-	before := flag.String("before", "", "another binary to measure beside it, in turns; optional")
-	only := flag.String("only", "", "a regular expression: measure only the requests of the first table whose names it matches; optional")
-	duration := flag.Duration("span", 350*time.Millisecond, "how long each run takes")
-	rounds := flag.Int("rounds", 9, "how many runs each cell is the median of")
-	bare := flag.Int("bare", 0, "serve the bare handler with tokens of that many bytes instead (used by bench itself)")
+	before := flag.String("before", "", "another binary to compare with, in paired runs; optional")
+	only := flag.String("only", "", "a regular expression: measure only the token requests and logins whose names it matches; optional")
+	duration := flag.Duration("duration", 350*time.Millisecond, "the duration of a run")
+	rounds := flag.Int("rounds", 9, "the number of paired runs that a cell is the median of")
+	bare := flag.Int("bare", 0, "serve the bare handler, with tokens of that many bytes (bench uses it itself)")
 	flag.Parse()
 	var err error
 	if *bare > 0 {

@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// process is a server that is measured.
+// process is a server that listens at addr.
 type process struct {
 	cmd  *exec.Cmd
 	addr string
@@ -30,13 +30,13 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// pause has the server stand still until resume, so that what it does on its
-// own falls into no run but its own.
+// pause suspends the server until resume, so that its background work does not
+// disturb the runs of another variant.
 func (p *process) pause() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
 
 func (p *process) resume() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
-// startBareProcess runs serveBare in a process of its own.
+// startBareProcess starts serveBare in a process of its own.
 func startBareProcess(ctx context.Context, size int) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -54,7 +54,7 @@ func startBareProcess(ctx context.Context, size int) (*process, error) {
 	return &process{cmd, strings.TrimSpace(addr)}, err
 }
 
-// startShorepass serves config and waits until it listens.
+// startShorepass starts a server with config and waits until it listens.
 func startShorepass(ctx context.Context, binary, dir, config string) (*process, error) {
 	path := filepath.Join(dir, "shorepass.toml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
@@ -68,24 +68,24 @@ func startShorepass(ctx context.Context, binary, dir, config string) (*process, 
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	var said []string
-	for lines := bufio.NewScanner(log); lines.Scan(); said = append(said, lines.Text()) {
+	var logged []string
+	for lines := bufio.NewScanner(log); lines.Scan(); logged = append(logged, lines.Text()) {
 		var line struct{ Msg, Address string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
 			go io.Copy(io.Discard, log) // ends with the process
 			return &process{cmd, line.Address}, nil
 		}
 	}
-	return nil, fmt.Errorf("%s did not come to listen: %w\n%s", binary, cmd.Wait(), strings.Join(said, "\n"))
+	return nil, fmt.Errorf("%s ended before it listened: %w\n%s", binary, cmd.Wait(), strings.Join(logged, "\n"))
 }
 
-// tokenAnswer is what the token endpoint answers.
+// tokenAnswer is an answer of the token endpoint.
 type tokenAnswer struct {
 	Token        string `json:"token"`
 	RefreshToken string `json:"refresh_token"`
 }
 
-// login asks for an offline token as docker login does.
+// login logs in with an offline token, as docker login does.
 func (p *process) login(name string) (tokenAnswer, error) {
 	var answer tokenAnswer
 	req, err := http.NewRequest(http.MethodGet, "http://"+p.addr+"/jwt/auth?offline_token=true&service=registry&scope="+url.QueryEscape(scope), nil)
@@ -105,8 +105,8 @@ func (p *process) login(name string) (tokenAnswer, error) {
 	return answer, json.NewDecoder(resp.Body).Decode(&answer)
 }
 
-// exchange sends one request on a connection of its own and returns the answer, its
-// head and its body.
+// exchange sends one request on a new connection and returns the header and the body
+// of the answer.
 func (p *process) exchange(request []byte) (head, body []byte, err error) {
 	conn, err := net.Dial("tcp", p.addr)
 	if err != nil {

@@ -13,27 +13,27 @@ import (
 const (
 	replicas = 3
 
-	// connsPerReplica is how many connections ask each replica at once.
+	// connsPerReplica is the number of connections to each replica.
 	connsPerReplica = 16
 
-	// So many people that hardly anybody comes twice in a second, after which
-	// the provider is asked again.
+	// So many people that nearly every redemption of the revalidating replica, with
+	// revalidate = "1s", is due for a revalidation.
 	replicaPeople   = 20_000
 	replicaSessions = 300_000
 )
 
-// periods are turns of whole periods of [process.hold].
+// wholePeriods is a schedule of runs of whole periods of [process.limitCPU].
 var wholePeriods = schedule{rounds: 7, duration: 10 * quotaPeriod}
 
-// BenchmarkReplicas measures three replicas on one PostgreSQL beside one, and
-// what it costs when a redemption has to ask the provider again. Three are to
-// do at least 2.4 times the requests of one where cores allow.
+// BenchmarkReplicas compares the throughput of three replicas on one PostgreSQL with
+// that of one, and measures the cost of a revalidation. The target is 2.4 times the
+// throughput of one replica, where there are enough cores.
 //
-// Replicas, PostgreSQL and load share this machine's cores, so that two cores
-// are full with one replica. Therefore the second table holds each replica to
-// a share of a core that leaves room for all of them: that is the factor by
-// which replicas on machines of their own scale, until PostgreSQL is full,
-// which the CPU that a request takes in it tells.
+// Replicas, PostgreSQL and the load generator share this machine's cores, and one
+// replica saturates two cores. Therefore the second table limits each replica to a
+// share of a core, small enough for all to fit. Its ratio is the factor by which
+// replicas on machines of their own scale until PostgreSQL is saturated; PostgreSQL's
+// CPU per request tells when that is.
 func BenchmarkReplicas(b *testing.B) {
 	binary := buildBinary(b)
 	server := postgrestest.Start(b, "fsync=on")
@@ -64,7 +64,7 @@ func BenchmarkReplicas(b *testing.B) {
 		})}
 	}
 	scale := func(title string, plan schedule, rows ...variant) []result {
-		printHeader(title, "of first")
+		printHeader(title, "vs first")
 		results, err := compare(b.Context(), plan, rows)
 		if err != nil {
 			b.Fatal(err)
@@ -73,15 +73,15 @@ func BenchmarkReplicas(b *testing.B) {
 		return results
 	}
 	cores := runtime.NumCPU()
-	whole := scale(fmt.Sprintf("replicas, %d cores for everything", cores), shortRuns,
-		row("one replica", 0, three[0]), row("one, the provider asked at each", 0, revalidatingServer), row("three replicas", 0, three...))
+	whole := scale(fmt.Sprintf("replicas, %d cores shared by all", cores), shortRuns,
+		row("one replica", 0, three[0]), row("one replica, revalidating each time", 0, revalidatingServer), row("three replicas", 0, three...))
 	share := min(1, float64(cores)/10)
 	limited := scale(fmt.Sprintf("replicas, each limited to %.2f of a core", share), wholePeriods,
 		row("one replica", share, three[0]), row("three replicas", share, three...))
 
 	one := whole[0]
-	fmt.Printf("%d cores: three replicas do %.2f times the requests of one; limited to %.2f of a core each, %.2f times\n", cores, whole[2].throughput, share, limited[1].throughput)
-	fmt.Printf("a core of PostgreSQL is full at %.0f redemptions a second, which is what %.1f cores of replicas do\n",
+	fmt.Printf("%d cores: three replicas have %.2f times the throughput of one; limited to %.2f of a core each, %.2f times\n", cores, whole[2].throughput, share, limited[1].throughput)
+	fmt.Printf("a core of PostgreSQL is saturated at %.0f redemptions a second, the throughput of %.1f cores of replicas\n",
 		float64(time.Second)/float64(one.Store), float64(one.CPU)/float64(one.Store))
 	b.ReportMetric(limited[1].throughput, "scale")
 	b.ReportMetric(0, "ns/op")

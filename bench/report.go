@@ -12,31 +12,32 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// build is a binary of shorepass that the report measures.
+// build is a binary of shorepass to measure.
 type build struct {
-	name   string // "shorepass" or, beside another one, "before" and "now"
+	name   string // "shorepass", or "before" and "now" where two are compared
 	binary string
 }
 
-// manyConnections is how many connections send requests in all rows but one.
+// manyConnections is the number of connections in all rows but one.
 const manyConnections = 16
 
-// report is the table of requests.
+// report is the table of token requests and logins.
 type report struct {
-	dir    string // for the files of the servers
+	dir    string // has a folder for each server
 	builds []build
-	only   *regexp.Regexp // of the names of requests
+	only   *regexp.Regexp // selects workloads by name
 	plan   schedule
 }
 
-// request is one kind of request and what sends it to each server.
+// workload is a kind of request, sent over a number of connections. generators
+// returns the requests for a server, because each server has tokens of its own.
 type workload struct {
 	name       string
 	conns      int
 	generators func(server int) func(conn int) generator
 }
 
-// to sends the request to one of the servers.
+// runOn returns a run of the workload on one of the servers.
 func (w workload) runOn(servers []*process, server int) runFunc {
 	return func(ctx context.Context, duration time.Duration) (metrics, error) {
 		return load(ctx, target{servers: servers[server : server+1]}, w.generators(server), w.conns, duration)
@@ -44,7 +45,7 @@ func (w workload) runOn(servers []*process, server int) runFunc {
 }
 
 func (r *report) measure(ctx context.Context) error {
-	printHeader("request", "of bare")
+	printHeader("request", "vs bare")
 	if err := r.measureTokenRequests(ctx); err != nil {
 		return fmt.Errorf("token requests: %w", err)
 	}
@@ -59,9 +60,9 @@ func (r *report) measure(ctx context.Context) error {
 
 func (r *report) matches(w workload) bool { return r.only.MatchString(w.name) }
 
-// compareWorkloads measures requests to each server and the limit in turns, and
-// prints them: each with the ratio of its requests a second to the limit's and, of
-// two builds, the ratios between them. It returns the results of the last build.
+// compareWorkloads makes paired runs of the baseline and of each workload on each
+// server. It prints the results, each with its throughput relative to the baseline,
+// and the ratios between two builds. It returns the results of the last build.
 func (r *report) compareWorkloads(ctx context.Context, baseline variant, workloads []workload, servers []*process) ([]result, error) {
 	all := []variant{baseline}
 	for _, w := range workloads {
@@ -76,17 +77,17 @@ func (r *report) compareWorkloads(ctx context.Context, baseline variant, workloa
 	fmt.Println()
 	printThroughput(results[:1])
 	var last []result
-	for of := range slices.Chunk(results[1:], len(r.builds)) {
-		printThroughput(of)
-		if len(of) == 2 {
-			printRatios("  now / before", of[1], of[0])
+	for byBuild := range slices.Chunk(results[1:], len(r.builds)) {
+		printThroughput(byBuild)
+		if len(byBuild) == 2 {
+			printRatios("  now / before", byBuild[1], byBuild[0])
 		}
-		last = append(last, of[len(of)-1])
+		last = append(last, byBuild[len(byBuild)-1])
 	}
 	return last, nil
 }
 
-// measureTokenRequests measures requests about which no provider is asked.
+// measureTokenRequests measures requests that are answered without a provider.
 func (r *report) measureTokenRequests(ctx context.Context) error {
 	people, err := userTables(map[string]int{"twenty": 20, "thousand": 1000})
 	if err != nil {
@@ -102,9 +103,9 @@ func (r *report) measureTokenRequests(ctx context.Context) error {
 	if err := r.printMemory("after the start", servers); err != nil {
 		return err
 	}
-	few, many := make([][]byte, len(servers)), make([][]byte, len(servers))
+	twenty, thousand := make([][]byte, len(servers)), make([][]byte, len(servers))
 	for i, s := range servers {
-		for name, request := range map[string]*[]byte{"twenty": &few[i], "thousand": &many[i]} {
+		for name, request := range map[string]*[]byte{"twenty": &twenty[i], "thousand": &thousand[i]} {
 			answer, err := s.login(name)
 			if err != nil {
 				return err
@@ -112,15 +113,15 @@ func (r *report) measureTokenRequests(ctx context.Context) error {
 			*request = redemption(answer.RefreshToken)
 		}
 	}
-	each := func(requests [][]byte) func(server int) func(conn int) generator {
+	perServer := func(requests [][]byte) func(server int) func(conn int) generator {
 		return func(server int) func(int) generator { return repeated(requests[server%len(requests)]) }
 	}
 	for _, w := range []workload{
-		{"anonymous", manyConnections, each([][]byte{anonymous()})},
-		{"refresh token, one connection", 1, each(few)},
-		{"refresh token", manyConnections, each(few)},
-		{"refresh token, 1,000 groups", manyConnections, each(many)},
-		{"cached password", manyConnections, each([][]byte{basic("twenty", password)})},
+		{"anonymous", manyConnections, perServer([][]byte{anonymous()})},
+		{"refresh token, one connection", 1, perServer(twenty)},
+		{"refresh token", manyConnections, perServer(twenty)},
+		{"refresh token, 1,000 groups", manyConnections, perServer(thousand)},
+		{"cached password", manyConnections, perServer([][]byte{basic("twenty", password)})},
 	} {
 		if !r.matches(w) {
 			continue
@@ -132,7 +133,7 @@ func (r *report) measureTokenRequests(ctx context.Context) error {
 	return nil
 }
 
-// measureAgainstBare measures a request beside the bare handler.
+// measureAgainstBare measures a workload, with the bare handler as the baseline.
 func (r *report) measureAgainstBare(ctx context.Context, w workload, servers []*process) error {
 	bare, err := startBare(ctx, servers[0], w.generators(0)(0)())
 	if err != nil {
@@ -143,11 +144,12 @@ func (r *report) measureAgainstBare(ctx context.Context, w workload, servers []*
 	return err
 }
 
+// onEveryServer sends the same requests to every server.
 func onEveryServer(newGenerator func(conn int) generator) func(server int) func(conn int) generator {
 	return func(int) func(int) generator { return newGenerator }
 }
 
-// ldapsWorkloads are logins that no cache answers.
+// ldapsWorkloads are password logins over LDAPS, without the cache of right passwords.
 var ldapsWorkloads = []workload{
 	{"first login from an address", manyConnections, onEveryServer(firstLogins)},
 	{"later logins", manyConnections, onEveryServer(laterLogins)},
@@ -172,19 +174,19 @@ func (r *report) measureLDAPS(ctx context.Context, slapd *ldaptest.Slapd) error 
 	return nil
 }
 
-// measureLogins measures logins beside the bare ones.
+// measureLogins measures LDAPS logins, with the bare ones as the baseline.
 func (r *report) measureLogins(ctx context.Context, bare variant, servers []*process) error {
 	results, err := r.compareWorkloads(ctx, bare, ldapsWorkloads, servers)
 	if err != nil {
 		return err
 	}
 	p99 := func(m metrics) float64 { return float64(m.P99) }
-	fmt.Printf("  p99 of first logins / of later ones %37.2f\n", ratio(results[0], results[1], p99))
+	fmt.Printf("%-41s %34.2f\n", "  p99, first logins / later logins", ratio(results[0], results[1], p99))
 	return nil
 }
 
-// serve starts every build, each with a folder and a configuration of its own. The
-// caller stops those that were started, after an error too.
+// serve starts a server of every build, each with a folder and a configuration of its
+// own. The caller must stop the returned servers, after an error too.
 func (r *report) serve(ctx context.Context, configOf func(home string) string) (servers []*process, err error) {
 	for _, b := range r.builds {
 		home, err := os.MkdirTemp(r.dir, b.name+"-")
@@ -206,7 +208,7 @@ func stopAll(servers []*process) {
 	}
 }
 
-// printMemory prints the resident set of each server.
+// printMemory prints the resident set size (RSS) of each server.
 func (r *report) printMemory(when string, servers []*process) error {
 	for i, s := range servers {
 		rss, err := processRSS(s.pid())

@@ -13,17 +13,17 @@ const (
 	publicScope = "repository:public/app:pull"
 )
 
-// script gives the requests of one connection: each is sent, and answered,
-// before the next one is asked for.
+// generator returns the next request of one connection. load calls it when the
+// previous request has been answered.
 type generator func() []byte
 
-// same is one request for every connection, again and again.
+// repeated generates one request, again and again on every connection.
 func repeated(request []byte) func(conn int) generator {
 	return func(int) generator { return func() []byte { return request } }
 }
 
-// drawn redeems another token at each request, drawn at random, so that no
-// cache of sessions, people or pages flatters.
+// randomRedemptions generates redemptions of random tokens, so that the caches of
+// identities and of database pages miss as in production.
 func randomRedemptions(tokens []string) func(conn int) generator {
 	return func(conn int) generator {
 		random := rand.New(rand.NewPCG(uint64(conn), rand.Uint64()))
@@ -31,26 +31,26 @@ func randomRedemptions(tokens []string) func(conn int) generator {
 	}
 }
 
-// redemption redeems a refresh token, whose letters need no escaping, as
-// docker does.
+// redemption returns a request that redeems a refresh token, as docker sends it. The
+// characters of a token need no escaping.
 func redemption(token string) []byte {
 	form := "client_id=bench&grant_type=refresh_token&scope=" + url.QueryEscape(scope) + "&service=registry&refresh_token=" + token
 	return fmt.Appendf(nil, "POST /jwt/auth HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(form), form)
 }
 
-// basic asks for a token with a name and a password, and with further lines of the
-// head.
-func basic(name, password string, head ...string) []byte {
-	head = append(head, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(name+":"+password)))
-	return get(scope, head...)
+// basic returns a token request with Basic authentication and further header lines.
+func basic(name, password string, header ...string) []byte {
+	header = append(header, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(name+":"+password)))
+	return get(scope, header...)
 }
 
-// anonymous asks for a token without a credential.
+// anonymous returns a token request without credentials.
 func anonymous() []byte { return get(publicScope) }
 
-func get(scope string, head ...string) []byte {
+// get returns a token request with the given header lines.
+func get(scope string, header ...string) []byte {
 	lines := ""
-	for _, line := range head {
+	for _, line := range header {
 		lines += line + "\r\n"
 	}
 	return fmt.Appendf(nil, "GET /jwt/auth?service=registry&scope=%s HTTP/1.1\r\nHost: bench\r\n%s\r\n", url.QueryEscape(scope), lines)

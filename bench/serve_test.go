@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// short is how the benchmarks take turns.
+// shortRuns is the schedule of the benchmarks.
 var shortRuns = schedule{rounds: 9, duration: 350 * time.Millisecond}
 
-// buildBinary builds the binary to measure, as it is built for everybody.
+// buildBinary builds the binary with make, as users build it, and returns its path.
 func buildBinary(b *testing.B) string {
 	b.Helper()
 	if out, err := exec.Command("make", "-C", "..", "build").CombinedOutput(); err != nil {
@@ -19,7 +19,7 @@ func buildBinary(b *testing.B) string {
 	return filepath.Join("..", "bin", "shorepass")
 }
 
-// serve starts the binary and ends it with the benchmark.
+// serve starts the binary and stops it when the benchmark ends.
 func serve(b *testing.B, binary, dir, config string) *process {
 	b.Helper()
 	s, err := startShorepass(b.Context(), binary, dir, config)

@@ -15,21 +15,21 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// How many sessions and people there are.
+// Numbers of sessions and people.
 const (
 	fewSessions  = 10
 	manySessions = 1_000_000
-	// manyPeople is so many people that who redeems is never somebody whom the
-	// server remembers: each is read from the store and decoded.
+	// manyPeople is far more than the identity cache holds, so nearly every
+	// redemption is a cache miss: it reads the identity and decodes it.
 	manyPeople = 100_000
 )
 
-// never keeps the provider from being asked while a benchmark runs.
+// noRevalidation prevents revalidations during a benchmark.
 const noRevalidation = `revalidate = "24h"`
 
-// BenchmarkStores measures redemptions with few and with many sessions in the
-// store, through the binary, each of another session drawn at random. The p50
-// with a million is to be at most 1.3 times that with ten.
+// BenchmarkStores measures redemptions by the number of sessions and people in the
+// store, each of a random session. The target is a p50 with a million sessions of at
+// most 1.3 times that with ten.
 func BenchmarkStores(b *testing.B) {
 	binary := buildBinary(b)
 	all := newDataset(b, manyPeople, manySessions)
@@ -38,7 +38,7 @@ func BenchmarkStores(b *testing.B) {
 		contents
 	}{
 		{"10 sessions of 10 people", contents{all.firstSessions(fewSessions), 0}},
-		{"10 sessions beside 1,000,000 ended", contents{all.firstSessions(fewSessions), manySessions}},
+		{"10 sessions and 1,000,000 ended ones", contents{all.firstSessions(fewSessions), manySessions}},
 		{"1,000,000 sessions of 10 people", contents{all.withPeople(fewSessions), 0}},
 		{"1,000,000 sessions of 100,000 people", contents{all, 0}},
 	}
@@ -58,20 +58,20 @@ func BenchmarkStores(b *testing.B) {
 	}
 }
 
-// filledStore is a server on a store that was filled.
+// filledStore is a server with a store that has been filled.
 type filledStore struct {
 	name string
 	target
 	tokens []string
-	size   string // of the store
+	size   string // of the store on disk
 }
 
-// compareStores prints the table.
+// compareStores measures redemptions on each store and prints the table.
 func compareStores(b *testing.B, title string, all []filledStore) {
 	for _, s := range all {
 		s.servers[0].pause()
 	}
-	printHeader(title, "p50 of first")
+	printHeader(title, "p50 vs first")
 	for _, c := range []int{1, 16} {
 		var rows []variant
 		for _, s := range all {
@@ -90,7 +90,7 @@ func compareStores(b *testing.B, title string, all []filledStore) {
 	}
 }
 
-// openSQLite fills a file and serves it.
+// openSQLite fills a SQLite store and starts a server on it.
 func openSQLite(b *testing.B, binary, name string, c contents) filledStore {
 	dir := b.TempDir()
 	file := filepath.Join(dir, "data", "sessions.db")
@@ -104,7 +104,7 @@ func openSQLite(b *testing.B, binary, name string, c contents) filledStore {
 	return filledStore{name, target{servers: []*process{serve(b, binary, dir, text)}}, c.live.tokens, fmt.Sprintf("%d MiB", info.Size()>>20)}
 }
 
-// openPostgres fills a database of the server and serves it.
+// openPostgres fills a new database of the server and starts a server on it.
 func openPostgres(server *postgrestest.Server) func(*testing.B, string, string, contents) filledStore {
 	return func(b *testing.B, binary, name string, c contents) filledStore {
 		dsn, dir := server.Database(b), b.TempDir()
@@ -118,7 +118,8 @@ func openPostgres(server *postgrestest.Server) func(*testing.B, string, string, 
 	}
 }
 
-// seedStore serves a new store for one login, which leaves a row to go by.
+// seedStore makes a new store with the rows of one login, from which fillSQLite and
+// fillPostgres copy values.
 func seedStore(b *testing.B, binary, dir, config string) {
 	b.Helper()
 	s := serve(b, binary, dir, config)
@@ -128,22 +129,23 @@ func seedStore(b *testing.B, binary, dir, config string) {
 	s.stop()
 }
 
-// configOf is a configuration with a session table and people of twenty groups.
+// serverConfig returns a configuration with a session table, and people with twenty
+// groups each.
 func serverConfig(b *testing.B, dir, table string, people []string) string {
 	b.Helper()
 	groups := make(map[string]int)
 	for _, name := range people {
 		groups[name] = 20
 	}
-	who, err := userTables(groups)
+	tables, err := userTables(groups)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return fmt.Sprintf(config, dir, "[session]\n"+table, who)
+	return fmt.Sprintf(config, dir, "[session]\n"+table, tables)
 }
 
-// replicaConfig is the configuration of any replica on a database, with the
-// root and the sealing key that they share, made in dir where it has none.
+// replicaConfig returns the configuration of the replicas on a database. Their root
+// and sealing key are in dir, and are made by the first call.
 func replicaConfig(b *testing.B, dir, dsn, more string, people []string) string {
 	b.Helper()
 	certificate, key, seal := filepath.Join(dir, "RootCA.crt"), filepath.Join(dir, "RootCA.key"), filepath.Join(dir, "seal.key")
@@ -159,8 +161,8 @@ func replicaConfig(b *testing.B, dir, dsn, more string, people []string) string 
 	return strings.Replace(text, "[token]\n", fmt.Sprintf("[token]\nroot_certificate = %q\nroot_key = %q\n", certificate, key), 1)
 }
 
-// postgresProcesses tells the processes of a PostgreSQL: one for each connection, and
-// those that write.
+// postgresProcesses returns a function that lists the processes of a PostgreSQL server:
+// the postmaster and its children, one for each connection among them.
 func postgresProcesses(b *testing.B, server *postgrestest.Server) func() ([]int, error) {
 	b.Helper()
 	folder := server.SQL(b, server.DSN("postgres"), "SHOW data_directory")

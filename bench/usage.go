@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// used is what processes have used until now.
+// usage is the CPU time and memory that the processes of a target have used.
 type usage struct {
-	servers, store time.Duration // CPU
+	servers, store time.Duration // CPU time
 	rss            int64         // of the largest server, bytes
 }
 
@@ -34,7 +34,7 @@ func (t target) readUsage() (usage, error) {
 	}
 	pids, err := t.store()
 	for _, pid := range pids {
-		// One that has ended by now was hardly at work.
+		// A process that has ended since t.store listed it used little CPU.
 		if cpu, err := processCPU(pid); err == nil {
 			u.store += cpu
 		}
@@ -42,8 +42,8 @@ func (t target) readUsage() (usage, error) {
 	return u, err
 }
 
-// processCPU returns the user and system time of a process, exact to what the
-// kernel knows: proc(5) would round it to hundredths of a second.
+// processCPU returns the user and system time of a process from its CPU clock, which
+// is exact; proc(5) rounds it to hundredths of a second.
 func processCPU(pid int) (time.Duration, error) {
 	const sched = 2                         // CPUCLOCK_SCHED: all of its threads
 	clock := int32(^uint32(pid)<<3 | sched) // clock_getcpuclockid(3)
@@ -54,7 +54,7 @@ func processCPU(pid int) (time.Duration, error) {
 	return time.Duration(now.Nano()), nil
 }
 
-// processRSS returns the resident set of a process in bytes (proc(5), status).
+// processRSS returns the resident set size of a process in bytes (proc(5), status).
 func processRSS(pid int) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
