@@ -36,13 +36,13 @@ The file is TOML 1.0, and strict: an unknown key is an error that names its line
 ` + "`config.example.toml`" + ` shows the same keys in use.
 
 - A **time** is text such as ` + "`\"90s\"`, `\"5m\"`, `\"12h\"`, `\"90d\"` or `\"1d12h\"`" + `.
-- A **secret** is text in place, ` + "`{ file = \"…\" }` or `{ env = \"…\" }`" + `. A file that everybody can read is refused; one newline at its
-  end is cut off. A secret is never printed.
+- A **secret** is text in place, ` + "`{ file = \"…\" }` or `{ env = \"…\" }`" + `. A world-readable file is refused; one newline at its
+  end is removed. A secret is never printed.
 - The path of a **file** is relative to the folder of the configuration. ` + "`$CREDENTIALS_DIRECTORY/…`" + ` is a file of systemd's
   ` + "`LoadCredential`" + `.
-- The file, and every file it points to, is checked every two seconds; a change causes a reload, as SIGHUP does. A
-  configuration with a fault is logged, and the old one stays in force. Where a key says that a change needs a restart,
-  the log says so too.
+- The configuration and every file that it names are checked every two seconds; a change causes a reload, as SIGHUP does.
+  A configuration with a fault is logged, and the old one stays in force. If a changed key needs a restart, the log names
+  it.
 `
 
 // reference generates docs/configuration.md.
@@ -179,7 +179,7 @@ func (r *reference) row(key string, f field, value reflect.Value, t reflect.Type
 		meaning += " A change needs a restart."
 	case tagSwitch:
 		table, _, _ := strings.Cut(key, ".")
-		meaning += fmt.Sprintf(" Setting `%[1]s`, or leaving it out, needs a restart.", table)
+		meaning += fmt.Sprintf(" Adding or removing `%[1]s` needs a restart.", table)
 	}
 	fmt.Fprintf(&r.out, "| `%s` | %s | %s | %s |\n", key, typeName(f), byCode, strings.ReplaceAll(meaning, "|", `\|`))
 }

@@ -51,54 +51,54 @@ import (
 	"shorepass/registry"
 )
 
-// Rule is a [[rule]] table. Within a key any entry matches, between keys all
-// must. An empty list is an error.
+// Rule is a [[rule]] table. Within a key any entry may match, and all keys must
+// match. An empty list is an error.
 type Rule struct {
 	// Name of the rule in audit lines and in the output of explain. Unique.
-	// Optional; without one a rule is called by its index from 0, "rule[3]".
+	// Optional; without one the name is the index from 0, "rule[3]".
 	Name string `toml:"name"`
 
 	// Effect is "allow" (default) or "deny". An allow rule adds its actions, a
-	// deny rule takes them away, in whatever order the rules are.
+	// deny rule removes them; the order of rules never matters.
 	Effect string `toml:"effect"`
 
-	// Users are globs over user names: "*" is any text, "/" included. Case
-	// makes no difference where the person's provider ignores it. An allow rule
-	// has users or groups; a deny rule without either covers everyone.
+	// Users are globs of user names: "*" is any text, "/" included. Case is
+	// ignored where the person's provider ignores it. An allow rule needs users
+	// or groups; a deny rule without either covers everyone.
 	Users []string `toml:"users"`
 
-	// Groups are globs over group names, as users are over user names.
-	// "anonymous" (requests without credentials) and "authenticated" are
-	// matched by these very words only. A deny rule also covers people who may
-	// be in a group, where the provider cannot tell.
+	// Groups are globs of group names, as in users. "anonymous" (requests
+	// without credentials) and "authenticated" match only as exact words. A
+	// deny rule also covers people of whom the provider cannot tell whether
+	// they are in the group.
 	Groups []string `toml:"groups"`
 
-	// Providers are names of providers, or globs over them. Default: all.
+	// Providers are globs of provider names. Default: all.
 	Providers []string `toml:"providers"`
 
-	// Services are names of services, or globs over them. Default: all.
+	// Services are globs of service names. Default: all.
 	Services []string `toml:"services"`
 
-	// Types are resource types. The catalog is types = ["registry"],
-	// repositories = ["catalog"]. Default ["repository"].
+	// Types are globs of resource types. For the catalog write types =
+	// ["registry"] and repositories = ["catalog"]. Default ["repository"].
 	Types []string `toml:"types"`
 
 	// Repositories are globs: "*" stays within a path component, "**" crosses
-	// "/". "{user}" is the person's own name, "{group}" each group that an
-	// entry of this rule's groups matches, one after the other, and
-	// "{claims.NAME}" a claim; "{claims.a.b}" is b within a. The value of a
-	// placeholder must be one path component; names of a provider that ignores
-	// case are in lower case there. Required.
+	// "/". "{user}" is the person's own user name; "{group}" stands for each
+	// group that an entry of this rule's groups matches, one after the other;
+	// "{claims.NAME}" is a claim, and "{claims.a.b}" is b within a. The value
+	// of a placeholder must be one path component. Names of a provider that
+	// ignores case are in lower case there. Required.
 	Repositories []string `toml:"repositories"`
 
-	// Actions are "pull", "push", "delete", or "*" for every action asked.
+	// Actions are "pull", "push", "delete", or "*" for every requested action.
 	// Required.
 	Actions []string `toml:"actions"`
 
-	// When is a CEL expression over user, groups, claims, provider, method,
-	// request.service, request.address and request.time, such as
-	// '!cidr("10.0.0.0/8").containsIP(request.address)'. When it fails, an
-	// allow rule does not match and a deny rule does. User and groups are
+	// When is a condition: a CEL expression over user, groups, claims,
+	// provider, method, request.service, request.address and request.time, such
+	// as '!cidr("10.0.0.0/8").containsIP(request.address)'. If it fails, an
+	// allow rule does not match and a deny rule does. user and groups are in
 	// lower case where the provider ignores case. Optional.
 	When string `toml:"when"`
 }

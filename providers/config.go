@@ -18,40 +18,41 @@ type Config struct {
 	// Kind of provider: "file", "ldap" or "oidc".
 	Kind string `toml:"kind"`
 
-	// Match lists the login names that can be this provider's (globs: `*` is any
-	// text, `/` included, `?` one character). Default: all.
+	// Match are globs of the login names that can belong to this provider (`*` is
+	// any text, `/` included, `?` one character). Default: all.
 	Match []string `toml:"match"`
 
-	// Prefix goes before this provider's user names and groups, so that one
-	// provider's "admins" cannot become another's. Where there is a second provider of
-	// any kind, each that is not a file requires one, if only "". With "" the name of a
-	// local user, of a file without prefix, is refused to any other account.
+	// Prefix is prepended to this provider's user names and groups, so that one
+	// provider's "admins" cannot become another's. If there are several
+	// providers, each that is not a file must set it, if only to "". An account
+	// that would get the same name as a user of a file is refused.
 	Prefix *string `toml:"prefix"`
 
-	// RequireGroups refuses every person who is not for certain in one of these
-	// groups, after rename and prefix (globs: `*` is any text, `/` included, `?` one
-	// character). Optional.
+	// RequireGroups are globs of groups (`*` is any text, `/` included, `?` one
+	// character), compared after rename and prefix. Only a person who is
+	// certainly in one of them can log in. Optional.
 	RequireGroups []string `toml:"require_groups"`
 
-	// Remember is how long a right password is cached, at most "1m". Default "1m";
-	// "0s" asks the provider each time.
+	// Remember is the TTL of the cache of right passwords, at most "1m". Default
+	// "1m"; with "0s" each login asks the provider.
 	Remember *time.Duration `toml:"remember"`
 
-	// WrongPasswords is how many distinct wrong passwords for one account reach the
-	// provider before all of them are forgotten; one less from addresses where that
-	// name did not log in within a day. Keep it below the directory's own lockout, for which VPN and
-	// mail count too: at T-1 of its threshold T, 8 at most. Halve that where an OpenID
-	// provider takes two names for one account, such as user name and e-mail address,
-	// since each is counted by itself. Default 4.
+	// WrongPasswords is the rate limit of an account: how many distinct wrong
+	// passwords reach the provider before wrong_password_window expires; one less
+	// from an address where that login name did not log in within a day. Keep it
+	// below the lockout threshold T of the directory: T-1, because VPN and mail
+	// count too, and at most 8. Halve that where an OpenID provider accepts two
+	// login names for one account, such as user name and e-mail address, because
+	// each name is counted separately. Default 4.
 	WrongPasswords int `toml:"wrong_passwords"`
 
-	// WrongPasswordWindow is how long after the last new wrong password, and a
-	// minute more, all of them are forgotten. Make it as long as the directory itself
-	// counts. Default "30m".
+	// WrongPasswordWindow is the window of that limit: it expires as a whole, so
+	// long and one minute after the last new wrong password. Make it as long as
+	// the directory's own window. Default "30m".
 	WrongPasswordWindow time.Duration `toml:"wrong_password_window"`
 
-	// IDTokensAuthenticated puts people who log in with an ID token into the group
-	// "authenticated" too. Default false.
+	// IDTokensAuthenticated puts people who log in with an ID token into the
+	// group "authenticated" too. Default false.
 	IDTokensAuthenticated bool `toml:"id_tokens_authenticated"`
 }
 

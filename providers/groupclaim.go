@@ -13,14 +13,13 @@ import (
 // number, a list of objects, or an object whose keys are the groups.
 type GroupClaim struct {
 	// Separator separates the groups in one text, such as "," in
-	// "team-blue,contractors". It is never guessed: without it, a text that is not
-	// in a list and has a comma, a semicolon, a bar or a blank may be one group or
-	// several, and a rule that denies any group then applies to the person. The same
-	// holds for a text in brackets, braces or quotes, with or without a separator.
-	// Optional.
+	// "team-blue,contractors". It is never guessed: without it, a text outside a
+	// list that contains a comma, a semicolon, a bar or a blank may be one group or
+	// several, so deny rules for any group apply to the person. The same holds for
+	// a text in brackets, braces or quotes, with or without a separator. Optional.
 	Separator string `toml:"separator"`
 
-	// Key is the member with the name, where groups are objects: "name" for
+	// Key is the member that holds the name, where groups are objects: "name" for
 	// [{"id": 7, "name": "team-blue"}]. Without it the keys of an object are the
 	// groups, as in Zitadel's roles. Optional.
 	Key string `toml:"key"`

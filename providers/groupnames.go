@@ -14,19 +14,19 @@ import (
 // GroupNames is the part of a provider's groups table that filters and renames the groups
 // that the provider found.
 type GroupNames struct {
-	// Only drops the groups that match none of these, before anything else is
-	// looked at (globs: `*` is any text, `/` included, `?` one character). An ldap
-	// provider takes DNs too, which pick one of several groups of a name. Default:
-	// all groups.
+	// Only are globs of the groups to use (`*` is any text, `/` included, `?` one
+	// character). All others are dropped before any other check. An ldap provider
+	// also accepts DNs, which pick one of several groups with the same name.
+	// Default: all groups.
 	Only []string `toml:"only"`
 
-	// Rename gives groups another name, after only and before the prefix. A glob
-	// renames every group that it matches, and `*` in the new name is the text that
-	// the one `*` in the glob matched: { "/*" = "*" } removes the slash from
-	// Keycloak's names. A name without `*` goes before a glob, and of two globs the
-	// longer one. An ldap provider takes DNs too. There, rules that allow the new name
-	// apply to the members of the renamed group. They apply to another group of that
-	// name only where rename names that one as well.
+	// Rename gives groups other names, after only and before prefix. A glob renames
+	// every group that it matches; `*` in the new name is the text that the one `*`
+	// in the glob matched: { "/*" = "*" } removes the slash from Keycloak's names.
+	// A name without `*` takes precedence over a glob, and the longer of two globs
+	// over the shorter. An ldap provider also accepts DNs. There, rules that allow
+	// the new name apply to the members of the renamed group, and to those of
+	// another group of that name only if rename names that one as well.
 	Rename map[string]string `toml:"rename"`
 }
 

@@ -7,18 +7,18 @@ import (
 	"shorepass/throttle"
 )
 
-// ThrottleConfig is the [throttle] table: the address budget of wrong passwords, which all
-// providers share.
+// ThrottleConfig is the [throttle] table: the address budget, the rate limit of
+// wrong passwords by client address. All providers share it.
 type ThrottleConfig struct {
-	// Networks are counted as one address each, such as a whole provider of
-	// mobile lines, or a network of IPv6 wider than a /64. Any other address is
-	// one by itself; of IPv6, its /64. Optional.
+	// Networks are networks whose addresses share one budget, such as that of a
+	// mobile carrier, or an IPv6 network wider than a /64. Any other IPv4 address
+	// has a budget of its own, and so has each IPv6 /64. Optional.
 	Networks []string `toml:"networks"`
 
-	// AddressFailures is how many distinct failures (login name and password)
-	// an address may have in ten minutes. A login name that logged in at that
-	// address within a day is neither limited by it nor counted in it. Default
-	// 30.
+	// AddressFailures is the address budget: how many distinct pairs of login
+	// name and password from an address may be answered 401 in ten minutes. A
+	// login name that logged in at that address within a day is neither limited
+	// nor counted. Default 30.
 	AddressFailures int `toml:"address_failures"`
 }
 

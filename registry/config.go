@@ -23,19 +23,19 @@ const (
 	defaultLifetime = 5 * time.Minute
 )
 
-// Config is the [token] table: the settings of every service that its own
-// [[service]] table does not override.
+// Config is the [token] table: the settings of all services. A [[service]]
+// table overrides them for one service.
 type Config struct {
 	// Issuer is the iss claim, equal to the registry's auth.token.issuer.
 	// Required.
 	Issuer string `toml:"issuer"`
 
-	// Services are the registries served, each by its auth.token.service; a
-	// request for another is refused. Required.
+	// Services are the registries to issue tokens for, each by its
+	// auth.token.service. A request for any other is refused. Required.
 	Services []string `toml:"services"`
 
-	// Lifetime of a token, as clients are told (expires_in). At least "1m", at
-	// most "24h". Default "5m".
+	// Lifetime of an access token, sent to clients as expires_in. At least
+	// "1m", at most "24h". Default "5m".
 	Lifetime time.Duration `toml:"lifetime"`
 
 	// RootCertificate is the certificate that the registry trusts (its
@@ -43,27 +43,28 @@ type Config struct {
 	// next to a SQLite store.
 	RootCertificate string `toml:"root_certificate" path:"read"`
 
-	// RootKey is the private key of RootCertificate, a PEM file. Left out with
+	// RootKey is the private key of RootCertificate, a PEM file. Omit it with
 	// SigningCertificate.
 	RootKey string `toml:"root_key" path:"read"`
 
-	// SigningCertificate is a leaf under the root with its chain, a PEM file,
-	// to keep the root key off this machine. Reread when it changes. Optional.
+	// SigningCertificate is a leaf certificate under the root with its chain, a
+	// PEM file, so that the root key need not be on this machine. Reread when
+	// it changes. Optional.
 	SigningCertificate string `toml:"signing_certificate" path:"reread"`
 
 	// SigningKey is the private key of SigningCertificate, a PEM file.
 	// Required with it.
 	SigningKey string `toml:"signing_key" path:"reread"`
 
-	// Signing says how a registry finds the key: "x5c" (a leaf under the root),
-	// "kid" (the root's key itself, with its RFC 7638 thumbprint) or "libtrust"
-	// (the same, with the key id of distribution 2.8). Default "x5c" where the root is a CA;
-	// required where it is not one.
+	// Signing is how a registry finds the key that verifies a token: "x5c" (a
+	// leaf certificate under the root), "kid" (the root's own key, by its RFC
+	// 7638 thumbprint) or "libtrust" (the same, by the key id of distribution
+	// 2.8). Default "x5c" where the root is a CA; required where it is not one.
 	Signing string `toml:"signing"`
 }
 
-// Service is a [[service]] table: the settings of one registry that differ from
-// [token].
+// Service is a [[service]] table: the settings of one registry, which override
+// those of [token].
 type Service struct {
 	// Name of the service, one of token.services. Required.
 	Name string `toml:"name"`
@@ -74,7 +75,7 @@ type Service struct {
 	// Issuer is the iss claim. Default: token.issuer.
 	Issuer string `toml:"issuer"`
 
-	// Lifetime of a token. Default: token.lifetime.
+	// Lifetime of an access token. Default: token.lifetime.
 	Lifetime time.Duration `toml:"lifetime"`
 
 	// RootCertificate is the certificate that this registry trusts, a PEM
@@ -85,8 +86,8 @@ type Service struct {
 	// with it.
 	RootKey string `toml:"root_key" path:"read"`
 
-	// Signing is how this registry finds the key: "x5c", "kid" or "libtrust".
-	// Default: token.signing.
+	// Signing is how this registry finds the key that verifies a token: "x5c",
+	// "kid" or "libtrust". Default: token.signing.
 	Signing string `toml:"signing"`
 }
 

@@ -24,9 +24,10 @@ type Config struct {
 	// needs a proxy in front of it that speaks TLS.
 	TLS tlsconf.Config `toml:"tls" reload:"switch"`
 
-	// PublicURLs are the URLs of this server for people and registries; the
-	// first is the default. Host and port must lead to Listen, and with TLS each
-	// is an https URL. Default: Listen with the scheme "http://" or "https://".
+	// PublicURLs are the URLs at which people and registries reach this server;
+	// the first is the default. Their host and port must lead to listen, and with
+	// tls they must be https. Default: listen, with the scheme "http://" or
+	// "https://".
 	PublicURLs []string `toml:"public_urls"`
 
 	// Paths of the token endpoint. Default ["/jwt/auth"]; "/token", "/auth"
@@ -34,20 +35,20 @@ type Config struct {
 	Paths []string `toml:"paths"`
 
 	// TrustedProxies are the addresses and networks of the proxies that forward
-	// the client's address, in Forwarded or X-Forwarded-For. Every host in them
-	// can claim any address, so name the proxies alone. A request of a proxy that
-	// forwards no address has an unknown one. Default: none.
+	// the client's address, in Forwarded or X-Forwarded-For. Any host in them can
+	// claim any client address, so list the proxies alone. If a proxy forwards no
+	// address, the client's address is unknown. Default: none.
 	TrustedProxies []string `toml:"trusted_proxies"`
 
 	// MetricsFrom are the addresses and networks that may read /metrics. A
-	// trusted proxy cannot, since its own address is unknown.
-	// Default ["127.0.0.0/8", "::1"].
+	// trusted proxy itself cannot read them: a request that it does not forward
+	// has no known address. Default ["127.0.0.0/8", "::1"].
 	MetricsFrom []string `toml:"metrics_from"`
 
-	// Operators are groups whose members may inspect and end everyone's sessions,
-	// at /oauth/introspect and /oauth/revoke: full names as rules see them,
-	// with their provider's prefix, and no globs. Optional: without it only
-	// the command line may.
+	// Operators are the groups whose members may inspect and end everyone's
+	// sessions, at /oauth/introspect and /oauth/revoke. Write full names with the
+	// provider's prefix, as rules see them, and no globs. Optional: without it
+	// only the command line can.
 	Operators []string `toml:"operators"`
 
 	// LogLevel is the lowest level that is logged, on standard error: "debug",
@@ -57,16 +58,18 @@ type Config struct {
 
 // AuditConfig is the [audit] table: the audit log has one line for each decision.
 type AuditConfig struct {
-	// To is "stdout" (default), "file:PATH", "syslog" or "off".
+	// To is the target of the audit log: "stdout" (default), "file:PATH",
+	// "syslog" or "off".
 	To string `toml:"to" path:"write,file:" reload:"restart"`
 
-	// Groups says which groups of a person a line names: "watched", those that
-	// an entry of a rule or of server.operators matches, at most 64 (default),
-	// or "all", for replaying decisions under other rules.
+	// Groups are the groups of the person that a line contains: "watched"
+	// (default), those that an entry of a rule or of server.operators matches, at
+	// most 64; or "all", so that decisions can be replayed under other rules.
 	Groups string `toml:"groups" reload:"restart"`
 
-	// Required answers a request 503 when its line cannot be written. Without it
-	// the request is served and the loss is counted. Default false.
+	// Required makes a request fail with 503 if its line cannot be written.
+	// Without it the request is answered, and shorepass_audit_failures_total
+	// counts the lost line. Default false.
 	Required bool `toml:"required" reload:"restart"`
 }
 

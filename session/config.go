@@ -12,28 +12,29 @@ import (
 
 // Config is the [session] table.
 type Config struct {
-	// Store is the database of sessions and of all else that replicas share:
-	// "sqlite:FILE", or "postgres://USER:PASSWORD@HOST:5432/DATABASE" for
-	// PostgreSQL and databases with its protocol. Several hosts are separated
-	// by commas, with "?target_session_attrs=read-write" if all but one of them
-	// are standbys. Unless the URL's sslmode says otherwise, a host that is not
-	// this machine must prove its name by TLS. A file and its folder must be
-	// readable by their owner only; if they do not exist they are created so.
-	// Default "sqlite:data/shorepass.db".
+	// Store is the database for sessions and for everything else that replicas
+	// share: "sqlite:FILE", or "postgres://USER:PASSWORD@HOST:5432/DATABASE"
+	// for PostgreSQL and databases that speak its protocol. Several hosts are
+	// separated by commas, with "?target_session_attrs=read-write" if all but
+	// one of them are standbys. Connections to another machine use TLS and
+	// verify its name, unless the URL's sslmode says otherwise. A SQLite file
+	// and its folder must be readable by their owner only; missing ones are
+	// created so. Default "sqlite:data/shorepass.db".
 	Store secret.Text `toml:"store" path:"write,sqlite:" reload:"restart"`
 
-	// Connections bounds the connection pool of each replica to PostgreSQL. A
-	// redemption needs a connection for less than a millisecond, so a few serve
-	// thousands a second. All replicas together must stay below the server's
-	// max_connections. Default 10.
+	// Connections is the size of each replica's connection pool to PostgreSQL.
+	// A redemption uses a connection for less than a millisecond, so a few
+	// serve thousands a second. All replicas together must stay below the
+	// server's max_connections. Default 10.
 	Connections int `toml:"connections" reload:"restart"`
 
-	// ConnectTimeout is how long opening a connection to PostgreSQL may take.
+	// ConnectTimeout is the timeout of opening a connection to PostgreSQL.
 	// Default "3s".
 	ConnectTimeout time.Duration `toml:"connect_timeout" reload:"restart"`
 
-	// QueryTimeout is how long PostgreSQL may take to answer, including the
-	// wait for a free connection. After it the client gets 503. Default "3s".
+	// QueryTimeout is the timeout of a query to PostgreSQL, including the wait
+	// for a free connection. When it expires, the client gets 503. Default
+	// "3s".
 	QueryTimeout time.Duration `toml:"query_timeout" reload:"restart"`
 
 	// TLS is how to connect to PostgreSQL: the authorities to trust, and the
@@ -42,57 +43,62 @@ type Config struct {
 
 	// SealKey encrypts the providers' refresh tokens: base64 of 32 bytes, as
 	// "shorepass keys init --seal-key FILE" writes it. Several keys, separated
-	// by blanks or new lines, are a ring: the first encrypts, each decrypts. To
-	// rotate, give every replica the old key and after it the new one, restart
-	// them, put the new one first, restart them again, run "shorepass sessions
-	// rekey", and remove the old one. Default: seal.key in the folder of a
-	// SQLite store, created at the first start; required with any other store.
+	// by blanks or new lines, form a key ring: the first encrypts, each
+	// decrypts. To rotate: give every replica the old key followed by the new
+	// one, and restart it; put the new one first, and restart each again; run
+	// "shorepass sessions rekey"; remove the old one. Default: seal.key in the
+	// folder of a SQLite store, created at the first start; required with any
+	// other store.
 	SealKey secret.Text `toml:"seal_key" reload:"restart"`
 
-	// Revalidate is the time after which the provider is asked again. Default
-	// "5m".
+	// Revalidate is how long a provider's answer about a person is used. After
+	// it, a redemption asks the provider again. Default "5m".
 	Revalidate time.Duration `toml:"revalidate"`
 
 	// Grace is how long sessions go on while their provider is down, how long a
-	// provider must say that a person is gone before the sessions end, and how
-	// long a circuit breaker stays open at most. Default "1h".
+	// provider must report a person as gone before the sessions end, and how
+	// long a circuit breaker can stay open. Default "1h".
 	Grace time.Duration `toml:"grace"`
 
-	// Idle ends a refresh token that was not redeemed for so long. The last use
-	// is known to about a minute, so at least "10m". Default "90d".
+	// Idle ends a refresh token that has not been redeemed for so long. At
+	// least "10m", because the last use is recorded to about a minute. Default
+	// "90d".
 	Idle time.Duration `toml:"idle"`
 
-	// Lifetime ends every refresh token. Default "365d".
+	// Lifetime is the maximum lifetime of a refresh token. Default "365d".
 	Lifetime time.Duration `toml:"lifetime"`
 
-	// Unused ends a refresh token that was never redeemed. Default "7d".
+	// Unused ends a refresh token that has never been redeemed, so long after
+	// its login. Default "7d".
 	Unused time.Duration `toml:"unused"`
 
-	// UncheckedLifetime ends sessions whose provider cannot revalidate.
-	// Default "12h".
+	// UncheckedLifetime is the maximum lifetime of a session whose provider
+	// cannot revalidate. Default "12h".
 	UncheckedLifetime time.Duration `toml:"unchecked_lifetime"`
 
-	// CILifetime ends sessions that began with an ID token. Default "1h".
+	// CILifetime is the maximum lifetime of a session that began with an ID
+	// token. Default "1h".
 	CILifetime time.Duration `toml:"ci_lifetime"`
 
-	// BrowserIdle ends a browser's session that was not used for so long: at
-	// least "10m". Default "8h".
+	// BrowserIdle ends a browser's session that has not been used for so long.
+	// At least "10m". Default "8h".
 	BrowserIdle time.Duration `toml:"browser_idle"`
 
-	// BrowserLifetime ends every browser's session. Default "24h".
+	// BrowserLifetime is the maximum lifetime of a browser's session. Default
+	// "24h".
 	BrowserLifetime time.Duration `toml:"browser_lifetime"`
 
-	// PATLifetime is how long a personal access token is valid at most. Default
+	// PATLifetime is the maximum lifetime of a personal access token. Default
 	// "90d".
 	PATLifetime time.Duration `toml:"pat_lifetime"`
 
-	// RobotLifetime is how long a robot's secret is valid at most. Default
+	// RobotLifetime is the maximum lifetime of a robot's secret. Default
 	// "365d".
 	RobotLifetime time.Duration `toml:"robot_lifetime"`
 
-	// PerPerson is how many refresh tokens a person has at most. Another one
-	// evicts the least recently used; one from the last hour only if there is
-	// no older one. Default 1000.
+	// PerPerson is the maximum number of refresh tokens of a person. Another
+	// one evicts the least recently used, but one made within the last hour
+	// only if there is no older one. Default 1000.
 	PerPerson int `toml:"per_person"`
 }
 

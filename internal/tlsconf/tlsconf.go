@@ -12,17 +12,18 @@ import (
 
 // Config is a tls table.
 type Config struct {
-	// Certificate is a PEM file: the certificate to present, and its chain.
+	// Certificate is the certificate to present, with its chain, a PEM file.
 	Certificate string `toml:"certificate" path:"read"`
 
 	// Key is the certificate's private key, a PEM file.
 	Key string `toml:"key" path:"read"`
 
 	// CA is a PEM file of the certificate authorities to trust instead of the
-	// system's.
+	// system's. In the server's table they issue client certificates, and every
+	// client must present one.
 	CA string `toml:"ca" path:"read"`
 
-	// ServerName is the name that the peer's certificate must have, if it is not
+	// ServerName is the name to verify in the peer's certificate, if it is not
 	// the host in the URL.
 	ServerName string `toml:"server_name"`
 }

@@ -19,13 +19,12 @@ type Config struct {
 	// htpasswd.
 	Users []User `toml:"user"`
 
-	// Htpasswd is a file of "name:hash" lines, bcrypt only (htpasswd -B). It is
-	// read again when it changes. Optional.
+	// Htpasswd is a file of "name:hash" lines, bcrypt only (htpasswd -B).
+	// Reread when it changes. Optional.
 	Htpasswd string `toml:"htpasswd" path:"read"`
 
 	// HtpasswdGroups is a file of "group: name name" lines for the users of
-	// htpasswd (Apache's AuthGroupFile). It is read again when it changes.
-	// Optional.
+	// htpasswd (Apache's AuthGroupFile). Reread when it changes. Optional.
 	HtpasswdGroups string `toml:"htpasswd_groups" path:"read"`
 }
 
@@ -42,14 +41,15 @@ type User struct {
 	// Groups are the user's groups. Rules ignore their case. Optional.
 	Groups []string `toml:"groups"`
 
-	// Email is the user's address, which rules read as claims.email. Optional.
+	// Email is the user's e-mail address, which rules read as claims.email.
+	// Optional.
 	Email string `toml:"email"`
 
 	// Claims are further claims, which rules read as claims.NAME. Optional.
 	Claims map[string]any `toml:"claims"`
 
-	// Disabled bars the user from logging in, and ends the user's sessions.
-	// Default false.
+	// Disabled refuses the user's logins, and ends the user's sessions. Default
+	// false.
 	Disabled bool `toml:"disabled"`
 }
 

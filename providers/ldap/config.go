@@ -12,23 +12,25 @@ import (
 type Config struct {
 	providers.Config
 
-	// Preset gives filters, attribute names, and the attributes that show whether
-	// an account is disabled, expired or locked: "openldap", "activedirectory",
-	// "freeipa", "389ds" or "lldap". lldap has no such attributes: an account there
-	// is good until it is deleted. Other keys of the table override the preset.
-	// Optional: without it users.filter, users.name and users.subject are required.
+	// Preset names a set of filters, attribute names, and attributes that show
+	// whether an account is disabled, expired or locked: "openldap",
+	// "activedirectory", "freeipa", "389ds" or "lldap". lldap has no such
+	// attributes, so an account there is valid until it is deleted. Other keys of
+	// the table override the preset. Optional: without it users.filter, users.name
+	// and users.subject are required.
 	Preset string `toml:"preset"`
 
-	// URLs are the directory's servers, in the order of preference. If one is down,
-	// the next is used. Example: ["ldaps://dc1.corp.example", "ldaps://dc2.corp.example"].
+	// URLs are the directory's servers, in order of preference. If one is down, the
+	// next is used. Example: ["ldaps://dc1.corp.example",
+	// "ldaps://dc2.corp.example"].
 	URLs []string `toml:"urls"`
 
-	// StartTLS encrypts connections to ldap:// servers before anything else
-	// is sent. Default false.
+	// StartTLS encrypts connections to ldap:// servers before anything else is
+	// sent. Default false.
 	StartTLS bool `toml:"start_tls"`
 
-	// Insecure allows plain ldap:// without start_tls: passwords then cross
-	// the network unprotected. Default false.
+	// Insecure allows plain ldap:// without start_tls: passwords then cross the
+	// network unencrypted. Default false.
 	Insecure bool `toml:"insecure"`
 
 	// TLS is for the connections to the servers: ca for their certificates,
@@ -36,9 +38,9 @@ type Config struct {
 	// and key if the servers want a client certificate.
 	TLS tlsconf.Config `toml:"tls"`
 
-	// BindDN is the service account that searches. Active Directory also takes a
+	// BindDN is the service account that searches. Active Directory also accepts a
 	// user principal name such as "svc@corp.example". Optional: without it searches
-	// are anonymous, or with users.dn_template made as the person.
+	// are anonymous or, with users.dn_template, made as the person.
 	BindDN string `toml:"bind_dn"`
 
 	// BindPassword is the service account's password.
@@ -51,7 +53,7 @@ type Config struct {
 	// groups.
 	Groups Groups `toml:"groups"`
 
-	// Claims are further attributes of the person's entry, which rules may read as
+	// Claims are further attributes of the person's entry, which rules read as
 	// claims.NAME: text for one value, a list for several. Optional.
 	Claims []string `toml:"claims"`
 
@@ -64,18 +66,18 @@ type Config struct {
 	// together whose last bind had no answer. Default 16.
 	BindConnections int `toml:"bind_connections"`
 
-	// DialTimeout limits connecting to one server, TLS included. At most timeout.
-	// Default "2s".
+	// DialTimeout is the timeout of connecting to one server, TLS included. At most
+	// timeout. Default "2s".
 	DialTimeout time.Duration `toml:"dial_timeout"`
 
-	// Timeout limits one operation (a search, a bind) at one server, connecting
-	// included. At most "10s". Default "3s".
+	// Timeout is the timeout of one operation (a search, a bind) at one server,
+	// connecting included. At most "10s". Default "3s".
 	Timeout time.Duration `toml:"timeout"`
 }
 
 // Users is the users table of an ldap provider.
 type Users struct {
-	// Base is the DN under which people are found. Required, except with
+	// Base is the DN under which people are searched. Required, except with
 	// dn_template: then the default is the part of the template after its
 	// placeholders.
 	Base string `toml:"base"`
@@ -84,43 +86,45 @@ type Users struct {
 	// below). Default "sub".
 	Scope string `toml:"scope"`
 
-	// Filter finds the entry of a login name, and says who may log in at all; each
-	// revalidation checks it again. "{login}" is the login name as typed, "{user}"
-	// the same without this directory's own domain. Default: that of the preset; for
-	// openldap "(uid={user})".
+	// Filter finds the entry of a login name, and decides who may log in at all;
+	// each revalidation checks it again. "{login}" is the login name as typed,
+	// "{user}" the same without this directory's own domain. Default: that of the
+	// preset; for openldap "(uid={user})".
 	Filter string `toml:"filter"`
 
-	// Name is the attribute that holds the user name. A person with none or several
-	// is rejected. Default: that of the preset, "uid" or "sAMAccountName".
+	// Name is the attribute that holds the user name. A person without it, or with
+	// several values, is rejected. Default: that of the preset, "uid" or
+	// "sAMAccountName".
 	Name string `toml:"name"`
 
-	// Subject is the attribute that identifies a person permanently, whatever the
-	// name or the place in the tree. Default: that of the preset, "entryUUID",
+	// Subject is the attribute that identifies a person permanently, even if the
+	// entry is renamed or moved. Default: that of the preset, "entryUUID",
 	// "objectGUID", "ipaUniqueID" or "nsUniqueId".
 	Subject string `toml:"subject"`
 
 	// DNTemplate makes the DN from a login name, without a search:
-	// "uid={user},ou=people,dc=corp,dc=example". No later provider is then asked
-	// about a name that match has. Without bind_dn the entry is read as the person,
-	// and no revalidation is possible: see session.unchecked_lifetime. Optional.
+	// "uid={user},ou=people,dc=corp,dc=example". No later provider is asked about a
+	// login name that match covers. Without bind_dn the entry is read as the
+	// person, and no revalidation is possible: see session.unchecked_lifetime.
+	// Optional.
 	DNTemplate string `toml:"dn_template"`
 
-	// Domains are the domain names, before a backslash or after an @, that say that
-	// a login name is of this directory: ["CORP", "corp.example"]. Default: none;
-	// with the preset activedirectory those that the directory names.
+	// Domains are the domains of this directory in login names, before a backslash
+	// or after an @: ["CORP", "corp.example"]. Default: none; with the preset
+	// activedirectory those that the directory names.
 	Domains []string `toml:"domains"`
 
-	// Stamp are the attributes that change with the password, so that the person's
-	// sessions end. Default: those of the preset, such as ["pwdLastSet"] or
-	// ["pwdChangedTime", "pwdReset"]. Known attributes that wrong passwords change,
-	// such as pwdFailureTime or modifyTimestamp, are refused.
+	// Stamp lists the attributes that change with the password; a change ends the
+	// person's earlier sessions. Default: those of the preset, such as
+	// ["pwdLastSet"] or ["pwdChangedTime", "pwdReset"]. Known attributes that wrong
+	// passwords change, such as pwdFailureTime or modifyTimestamp, are refused.
 	Stamp []string `toml:"stamp"`
 }
 
 // Groups is the groups table of an ldap provider.
 type Groups struct {
-	// Base is the DN under which groups are found. Other groups are left out,
-	// wherever their names come from. Required for groups.
+	// Base is the DN under which groups are searched. Groups elsewhere are ignored,
+	// even if an attribute names them. Required for groups.
 	Base string `toml:"base"`
 
 	// Scope is the search scope: "sub" (any depth below base) or "one" (directly
@@ -128,8 +132,8 @@ type Groups struct {
 	Scope string `toml:"scope"`
 
 	// Filter finds the groups of a person: "{dn}" is the DN of the person's entry,
-	// "{user}" the user name, any other name in braces that attribute of the entry,
-	// which everyone must have. Examples:
+	// "{user}" the user name, and any other name in braces the value of that
+	// attribute of the entry, which every person must have. Examples:
 	// "(|(member={dn})(uniqueMember={dn}))", "(memberUid={user})". Default: that of
 	// the preset; for openldap "(member={dn})".
 	Filter string `toml:"filter"`
@@ -139,25 +143,25 @@ type Groups struct {
 	// lldap "memberOf".
 	Attribute string `toml:"attribute"`
 
-	// Name is the attribute that holds a group's name. If two groups under base have
-	// one name, a rule that denies it holds for the members of both, and a rule that
-	// allows it for none, until only or rename tells the two apart by a DN. Default:
-	// that of the preset, "cn" or "sAMAccountName".
+	// Name is the attribute that holds a group's name. If two groups under base
+	// have the same name, deny rules for it apply to the members of both, and allow
+	// rules to the members of neither, until only or rename picks one by its DN.
+	// Default: that of the preset, "cn" or "sAMAccountName".
 	Name string `toml:"name"`
 
-	// Nested says how nested groups are found: "none"; "token_groups" (Active
-	// Directory's own list, the primary group included); "in_chain" (Active
-	// Directory's matching rule, the primary group included); "walk" (by searches
-	// from group to group). Default "none"; with the preset activedirectory
-	// "token_groups".
+	// Nested is how nested groups are found: "none"; "token_groups" (Active
+	// Directory's own list, with the primary group); "in_chain" (Active Directory's
+	// matching rule, with the primary group); "walk" (searches from group to
+	// group). Default "none"; with the preset activedirectory "token_groups".
 	Nested string `toml:"nested"`
 
-	// NestedFilter finds the groups that the group "{dn}" is in, for nested =
-	// "walk". Default: filter if its one placeholder is "{dn}", else
+	// NestedFilter finds the groups that contain the group "{dn}", for nested =
+	// "walk". Default: filter if its only placeholder is "{dn}", else
 	// "(member={dn})".
 	NestedFilter string `toml:"nested_filter"`
 
-	// Depth is how many levels nested = "walk" goes up, at most 50. Default 10.
+	// Depth is the number of levels that nested = "walk" goes up, at most 50.
+	// Default 10.
 	Depth int `toml:"depth"`
 
 	providers.GroupNames

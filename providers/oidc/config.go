@@ -27,15 +27,15 @@ type Config struct {
 	ClientSecret secret.Text `toml:"client_secret"`
 
 	// AuthStyle is how the client authenticates at the token endpoint:
-	// "client_secret_basic", "client_secret_post" or "none". Optional: by
-	// default the provider's discovery document says it. It is never found out
-	// by trying, since each try is a failed login at the provider.
+	// "client_secret_basic", "client_secret_post" or "none". Optional: the
+	// default is what the provider's discovery document says. It is never found
+	// by trial, because each attempt would be a failed login at the provider.
 	AuthStyle string `toml:"auth_style"`
 
 	// Grants are the ways to log in: "password" (the corporate password,
 	// without a second factor), "refresh_token" (the provider's refresh token
-	// as the password, and revalidation of sessions), "id_token" (an ID token
-	// as the password, for CI jobs and pods). Required.
+	// as the password; it also lets sessions be revalidated), "id_token" (an ID
+	// token as the password, for CI jobs and pods). Required.
 	Grants []string `toml:"grants"`
 
 	// Scopes are requested at a login. "offline_access" is added automatically
@@ -44,18 +44,18 @@ type Config struct {
 	Scopes []string `toml:"scopes"`
 
 	// Audience are the accepted audiences of an ID token as the password: its
-	// aud claim must have one of them. Required with the grant id_token. Choose
-	// a name that no other service uses.
+	// aud claim must contain one of them. Required with the grant id_token.
+	// Choose a name that no other service uses.
 	Audience []string `toml:"audience"`
 
-	// AuthorizedParties are clients, besides client_id and audience, that the
-	// azp claim of an ID token may name. In an ID token as the password, azp may
-	// also equal sub, as in Google's workload tokens. Optional.
+	// AuthorizedParties are clients that the azp claim of an ID token may name,
+	// in addition to client_id and audience. In an ID token as the password,
+	// azp may also equal sub, as in Google's workload tokens. Optional.
 	AuthorizedParties []string `toml:"authorized_parties"`
 
-	// MaxTokenAge is how long after it was issued (iat) an ID token is good as
-	// a password, whatever its exp says. A token without iat must expire within
-	// it. Default "24h".
+	// MaxTokenAge is how long an ID token is valid as a password after it was
+	// issued (iat), whatever its exp says. A token without iat must expire
+	// within it. Default "24h".
 	MaxTokenAge time.Duration `toml:"max_token_age"`
 
 	// Users says where the user name is.
@@ -68,17 +68,17 @@ type Config struct {
 	// Optional.
 	Claims []string `toml:"claims"`
 
-	// Subject is the claim that identifies a person and never changes, or several
+	// Subject is the claim that identifies a person permanently, or several
 	// claims that do so together. Default ["sub"]; for Entra ID ["tid", "oid"].
 	Subject []string `toml:"subject"`
 
-	// IgnoreCase says that the provider ignores case: user names become lower
-	// case, and rules compare names without case. Default false.
+	// IgnoreCase makes user names lower case, and rules compare names without
+	// case. Set it if the provider ignores case. Default false.
 	IgnoreCase bool `toml:"ignore_case"`
 
-	// Userinfo says when the userinfo endpoint is requested: "auto" (without an
-	// ID token, or if the ID token lacks a configured claim), "always" or
-	// "never". Default "auto".
+	// Userinfo is when the userinfo endpoint is requested: "auto" (if there is
+	// no ID token, or if it lacks a configured claim), "always" or "never".
+	// Default "auto".
 	Userinfo string `toml:"userinfo"`
 
 	// Algorithms are the accepted signature algorithms of ID tokens. Default:
@@ -86,26 +86,27 @@ type Config struct {
 	// "none" and the HS family are never accepted.
 	Algorithms []string `toml:"algorithms"`
 
-	// Hosts are hosts, with a port if it is not the default one, on which the
-	// provider's endpoints may be besides the issuer's host. Passwords and
-	// keys go to no other. Example for Google: ["oauth2.googleapis.com",
-	// "www.googleapis.com", "openidconnect.googleapis.com"]. Optional.
+	// Hosts are further hosts of the provider's endpoints, with the port if it
+	// is not the default one. Passwords are sent to these hosts and the
+	// issuer's only, and keys are fetched from them only. Example for Google:
+	// ["oauth2.googleapis.com", "www.googleapis.com",
+	// "openidconnect.googleapis.com"]. Optional.
 	Hosts []string `toml:"hosts"`
 
-	// Insecure allows an issuer with plain http that is not on this machine:
-	// passwords then cross the network unprotected. Default false.
+	// Insecure allows plain http for an issuer on another machine: passwords
+	// then cross the network unencrypted. Default false.
 	Insecure bool `toml:"insecure"`
 
-	// SignIns says how many refresh tokens the provider stores for a person and
+	// SignIns is how many refresh tokens the provider stores for a person and
 	// client: "login" (one for each login), or "one" (a login replaces the last
-	// one, as at Dex and Google; a person's sessions then share it). With "login"
-	// at a provider that stores one, each docker login ends the sessions of the
-	// one before. Default "login".
+	// one, as at Dex and Google; a person's sessions then share it). With
+	// "login" at a provider that stores one, each docker login ends the
+	// sessions of the previous one. Default "login".
 	SignIns string `toml:"sign_ins"`
 
-	// Revoke says when a refresh token is revoked at the provider (RFC 7009):
+	// Revoke is when a refresh token is revoked at the provider (RFC 7009):
 	// "sign_in" (when the last session of its sign-in ends), "last" (when the
-	// person's last session ends: for a provider that drops all tokens of the
+	// person's last session ends, for a provider that drops all tokens of the
 	// person at one revocation, as Keycloak before 26.1 does), or "never".
 	// Default "sign_in".
 	Revoke string `toml:"revoke"`
@@ -114,34 +115,35 @@ type Config struct {
 	// certificate and key if it requires a client certificate.
 	TLS tlsconf.Config `toml:"tls"`
 
-	// Timeout is the time limit of one request to the provider, at most "10s".
+	// Timeout is the timeout of one request to the provider, at most "10s".
 	// Default "3s".
 	Timeout time.Duration `toml:"timeout"`
 }
 
 // Users is the users table of an oidc provider.
 type Users struct {
-	// Claim is the path of the claim with the user name (see [Groups.Claim]). A
-	// person without it is rejected; there is no fallback. "email" counts only
-	// together with email_verified. Default "preferred_username".
+	// Claim is the path of the claim that holds the user name (see
+	// [Groups.Claim]). A person without it is rejected; there is no fallback.
+	// "email" counts only together with email_verified. Default
+	// "preferred_username".
 	Claim string `toml:"claim"`
 }
 
 // Groups is the groups table of an oidc provider.
 type Groups struct {
-	// Claim is the path of the claim with the groups: a name, or names joined by
-	// dots ("realm_access.roles"), or a JSON pointer
+	// Claim is the path of the claim that holds the groups: a name, or names
+	// joined by dots ("realm_access.roles"), or a JSON pointer
 	// ("/resource_access/registry.corp/roles"). A name that contains "://" is
 	// one name, dots or not. The value is a list of texts or numbers, a single
-	// text or number, a list of objects, or an object whose keys are the groups.
-	// If the provider does not send all groups (too many for a token, an entry
-	// that is not a name), rules that deny any group hold for that person.
-	// Optional: without it no person has groups.
+	// text or number, a list of objects, or an object whose keys are the
+	// groups. If the provider does not send all groups (too many for a token,
+	// an entry that is not a name), deny rules for any group apply to that
+	// person. Optional: without it no person has groups.
 	Claim string `toml:"claim"`
 
 	// Optional accepts a person without that claim, as a member of no group.
-	// Default false: such a person is rejected, since a rule that denies a group
-	// would not match its members.
+	// Default false: such a person is rejected, because deny rules for a group
+	// would miss its members.
 	Optional bool `toml:"optional"`
 
 	providers.GroupClaim
