@@ -12,7 +12,7 @@ ALTER TABLE renewal RENAME TO renewal_1;
 ALTER TABLE session RENAME TO session_1;
 ALTER TABLE client RENAME TO client_1;
 
--- A person: an account at a provider. All sign-ins of the account point to it.
+-- A person: one account at a provider. All its sign-ins point to it.
 CREATE TABLE person (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     provider  TEXT    NOT NULL,
@@ -22,30 +22,31 @@ CREATE TABLE person (
     UNIQUE (provider, subject)
 ) STRICT;
 
--- A sign-in: the last answer of a provider about a person. There is one per
--- person where logins share it (login_id is empty), or one per login (login_id is
--- the public id of the session that the login made). Its refresh token of the
--- provider is sealed under login_id, or under the account where that is empty.
+-- A sign-in: the state that a provider's last answer about a person left. There is
+-- one per person where logins share it (login_id is empty), or one per login
+-- (login_id is the public id of the session that the login made). The provider's
+-- refresh token is sealed with a key derived for login_id, or for the account
+-- where login_id is empty.
 CREATE TABLE sign_in (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     person           INTEGER NOT NULL REFERENCES person (id),
-    provider_id      INTEGER NOT NULL, -- a hash of the provider's name and fingerprint
+    provider_id      INTEGER NOT NULL, -- hash of the provider's name and fingerprint
     login_id         TEXT    NOT NULL,
-    identity_version BLOB    NOT NULL, -- a hash of the identity
-    stamp            TEXT    NOT NULL, -- a change of it shows a changed password or account state
-    token_version    INTEGER NOT NULL, -- how many refresh tokens of the provider were stored with it
+    identity_version BLOB    NOT NULL, -- hash of the identity
+    stamp            TEXT    NOT NULL, -- hash of the attributes that show a changed password or account state
+    token_version    INTEGER NOT NULL, -- grows by one with each refresh token of the provider that is stored
     last_vouched     INTEGER NOT NULL, -- when the provider last vouched for the person
     last_asked       INTEGER NOT NULL, -- when the provider was last asked, whatever it answered
-    last_answer      INTEGER NOT NULL, -- 0 vouched, 1 unavailable after it vouched, 2 rejected, 3 gone, 4 cannot be asked again, 6 unavailable after any other
-    gone_since       INTEGER NOT NULL, -- since when the provider reports the person as gone
-    pending_since    INTEGER NOT NULL, -- since when an end of sessions is pending
-    pending_reason   TEXT    NOT NULL, -- of the pending end; empty for none
-    lease_until      INTEGER NOT NULL, -- until when one replica alone may ask the provider
+    last_answer      INTEGER NOT NULL, -- session.Answer: 0 vouched, 1 down after it vouched, 2 rejected, 3 gone, 4 cannot revalidate, 6 down after any other answer
+    gone_since       INTEGER NOT NULL, -- since when the provider reports the person as gone; 0 if it does not
+    pending_since    INTEGER NOT NULL, -- since when an end of sessions is pending; 0 for none
+    pending_reason   TEXT    NOT NULL, -- reason of the pending end; empty for none
+    lease_until      INTEGER NOT NULL, -- end of the lease, the exclusive right of one replica to ask the provider
     UNIQUE (person, provider_id, login_id)
 ) STRICT;
 
--- The identity of a sign-in, as JSON. It is a table of its own so that a lease
--- writes a short row.
+-- The identity of a sign-in, as JSON. It is a separate table so that taking a lease
+-- updates a short row.
 CREATE TABLE identity (
     sign_in INTEGER PRIMARY KEY REFERENCES sign_in (id) ON DELETE CASCADE,
     body    BLOB    NOT NULL
@@ -58,30 +59,30 @@ CREATE TABLE provider_token (
     revocable_since INTEGER NOT NULL DEFAULT 0 -- since when the sign-in has no live session; 0 while it has one
 ) STRICT;
 
--- A session: the row behind a token of ours.
+-- A session: the row of a token that shorepass issued, by the token's hash.
 CREATE TABLE session (
     hash       BLOB    PRIMARY KEY,
     sign_in    INTEGER NOT NULL REFERENCES sign_in (id),
     person     INTEGER NOT NULL REFERENCES person (id), -- a copy of the sign-in's
     kind       TEXT    NOT NULL,
     method     TEXT    NOT NULL,
-    service    TEXT    NOT NULL, -- empty where it is good for several
-    stamp      TEXT    NOT NULL, -- the sign-in's at the login
-    login_name TEXT    NOT NULL, -- as it was typed; empty where none was
-    sid        TEXT    NOT NULL, -- the provider's session (OpenID Connect Back-Channel Logout 1.0)
+    service    TEXT    NOT NULL, -- empty if the token is valid for several services
+    stamp      TEXT    NOT NULL, -- the sign-in's stamp at the login
+    login_name TEXT    NOT NULL, -- as typed; empty if there was none
+    sid        TEXT    NOT NULL, -- the provider's session id (OpenID Connect Back-Channel Logout 1.0)
     acr        TEXT    NOT NULL,
     amr        TEXT    NOT NULL, -- a JSON list, empty for none
     auth_time  INTEGER NOT NULL,
-    limits     TEXT    NOT NULL, -- what the token is restricted to; empty for no limits
+    limits     TEXT    NOT NULL, -- limits of the token, as JSON; empty for none
     created    INTEGER NOT NULL,
     expires    INTEGER NOT NULL,
     last_used  INTEGER NOT NULL DEFAULT 0,
     ended      INTEGER NOT NULL DEFAULT 0,
     reason     TEXT    NOT NULL DEFAULT '', -- why it ended
-    provider_token_hash BLOB -- of the provider's refresh token that finds this session too; NULL for none
+    provider_token_hash BLOB -- hash of a provider's refresh token that also finds this session; NULL for none
 ) STRICT, WITHOUT ROWID;
 
--- The client of a session: for lists, not for redemptions.
+-- The client of a session. Lists read it, redemptions do not.
 CREATE TABLE client (
     hash         BLOB PRIMARY KEY REFERENCES session (hash) ON DELETE CASCADE,
     address      TEXT NOT NULL,
@@ -95,8 +96,8 @@ CREATE TABLE client (
     made_by      TEXT NOT NULL DEFAULT ''  -- the operator who made it for its person
 ) STRICT, WITHOUT ROWID;
 
--- Grants of single use that are not yet spent, or were until lately: one-time
--- login passwords, authorization codes. A session copies method to auth_time from
+-- Single-use grants, spent ones included until a sweep: one-time passwords,
+-- authorization codes. A session copies the columns from method to auth_time from
 -- the grant that it is made from.
 CREATE TABLE auth_grant (
     hash       BLOB    PRIMARY KEY,
@@ -110,14 +111,14 @@ CREATE TABLE auth_grant (
     acr        TEXT    NOT NULL,
     amr        TEXT    NOT NULL,
     auth_time  INTEGER NOT NULL,
-    data       TEXT    NOT NULL, -- for the code that made the grant
+    data       TEXT    NOT NULL, -- opaque, for the code that made the grant
     created    INTEGER NOT NULL,
     expires    INTEGER NOT NULL,
     spent      INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO person (provider, subject, user_name, last_seen)
-SELECT provider, subject, user_name, max(checked) FROM person_1 GROUP BY provider, subject; -- a bare column is of the row with the maximum: the user name that was read last
+SELECT provider, subject, user_name, max(checked) FROM person_1 GROUP BY provider, subject; -- SQLite takes bare columns from the row with the maximum: the user name that was read last
 
 INSERT INTO sign_in (id, person, provider_id, login_id, identity_version, stamp, token_version, last_vouched, last_asked, last_answer, gone_since, pending_since, pending_reason, lease_until)
 SELECT o.id, p.id, o.provider_id, o.own, o.version, o.stamp, EXISTS (SELECT 1 FROM renewal_1 r WHERE r.person = o.id), o.checked, o.asked,
@@ -149,12 +150,13 @@ CREATE INDEX session_sign_in ON session (sign_in, ended);
 CREATE INDEX session_person ON session (person);
 CREATE UNIQUE INDEX session_provider_token ON session (provider_token_hash) WHERE provider_token_hash IS NOT NULL;
 
--- Live sessions and ended ones have partial indexes of their own.
+-- Partial indexes: live sessions first, then ended ones.
 CREATE INDEX session_live_person ON session (person, kind) WHERE ended = 0;
 CREATE INDEX session_live_expires ON session (expires) WHERE ended = 0;
 CREATE INDEX session_live_used ON session (kind, last_used, created) WHERE ended = 0;
 
--- Ended sessions that a sweep may delete; those that were never used, earlier.
+-- Ended sessions that a sweep may delete; sessions that were never used are deleted
+-- earlier.
 CREATE INDEX session_ended ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL;
 CREATE INDEX session_ended_unused ON session (ended) WHERE ended > 0 AND provider_token_hash IS NULL AND last_used = 0;
 CREATE INDEX session_ended_person ON session (person, kind, ended) WHERE ended > 0 AND provider_token_hash IS NULL;
@@ -192,12 +194,12 @@ CREATE TABLE throttle (
 
 CREATE INDEX throttle_expires ON throttle (expires);
 
--- Circuit breakers, one per provider that was ever doubted.
+-- Circuit breakers: a row for each provider whose breaker has ever opened.
 CREATE TABLE breaker (
     provider      TEXT    PRIMARY KEY,
-    first_tripped INTEGER NOT NULL, -- when too many people were refused, first time
-    last_tripped  INTEGER NOT NULL, -- the same, last time
-    doubted_until INTEGER NOT NULL
+    first_tripped INTEGER NOT NULL, -- when it first tripped after a quiet period
+    last_tripped  INTEGER NOT NULL, -- when it last tripped
+    doubted_until INTEGER NOT NULL -- refusals answered until then are void
 ) STRICT, WITHOUT ROWID;
 
 -- The circuit breaker's counts: a replica's answers of a provider in the ten
