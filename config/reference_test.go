@@ -35,8 +35,8 @@ const referenceHead = `# Every key of the configuration
 The file is TOML 1.0, and strict: an unknown key is an error that names its line and the nearest known key.
 ` + "`config.example.toml`" + ` shows the same keys in use.
 
-- A **time** is text such as ` + "`\"90s\"`, `\"5m\"`, `\"12h\"`, `\"90d\"` or `\"1d12h\"`" + `.
-- A **secret** is text in place, ` + "`{ file = \"…\" }` or `{ env = \"…\" }`" + `. A world-readable file is refused; one newline at its
+- A **duration** is a string such as ` + "`\"90s\"`, `\"5m\"`, `\"12h\"`, `\"90d\"` or `\"1d12h\"`" + `.
+- A **secret** is a string, ` + "`{ file = \"…\" }` or `{ env = \"…\" }`" + `. A world-readable file is refused; one newline at its
   end is removed. A secret is never printed.
 - The path of a **file** is relative to the folder of the configuration. ` + "`$CREDENTIALS_DIRECTORY/…`" + ` is a file of systemd's
   ` + "`LoadCredential`" + `.
@@ -115,7 +115,7 @@ func (r *reference) section(level, heading, name string, defaults reflect.Value,
 	} else if _, text, ok := strings.Cut(c.doc, ". "); ok {
 		r.out.WriteString(r.prose(text, t) + "\n\n")
 	}
-	r.out.WriteString("| key | is | default | meaning |\n|---|---|---|---|\n")
+	r.out.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
 	lists := r.rows("", "", defaults, t)
 	for _, f := range lists {
 		r.section("###", "`[["+name+"."+f.name+"]]`", name+"."+f.name, reflect.Value{}, f.typ.Elem())

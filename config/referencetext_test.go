@@ -130,7 +130,7 @@ func durationText(d time.Duration) string {
 func typeName(f field) string {
 	switch t := f.typ; {
 	case t == durationType:
-		return "time"
+		return "duration"
 	case t == secretType:
 		return "secret"
 	case f.pathTag != "" && t.Kind() == reflect.Slice:
@@ -142,11 +142,11 @@ func typeName(f field) string {
 	case t.Kind() == reflect.Map:
 		return "table"
 	case t.Kind() == reflect.Bool:
-		return "true or false"
+		return "boolean"
 	case t.Kind() == reflect.String:
-		return "text"
+		return "string"
 	}
-	return "number"
+	return "integer"
 }
 
 func TestDurationText(t *testing.T) {

@@ -12,11 +12,12 @@ import (
 // GroupClaim is the format of a groups claim: a list of texts or numbers, one text or
 // number, a list of objects, or an object whose keys are the groups.
 type GroupClaim struct {
-	// Separator separates the groups in one text, such as "," in
-	// "team-blue,contractors". It is never guessed: without it, a text outside a
+	// Separator separates the groups in one string, such as "," in
+	// "team-blue,contractors". It is never guessed: without it, a string outside a
 	// list that contains a comma, a semicolon, a bar or a blank may be one group or
 	// several, so deny rules for any group apply to the person. The same holds for
-	// a text in brackets, braces or quotes, with or without a separator. Optional.
+	// a string in brackets, braces or quotes, with or without a separator.
+	// Optional.
 	Separator string `toml:"separator"`
 
 	// Key is the member that holds the name, where groups are objects: "name" for
