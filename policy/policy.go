@@ -51,8 +51,8 @@ import (
 	"shorepass/registry"
 )
 
-// Rule is a [[rule]] table. Within a key any entry may match, and all keys must
-// match. An empty list is an error.
+// Rule is a [[rule]] table. It matches if all its keys match, and a key matches
+// if any of its entries does. An empty list is an error.
 type Rule struct {
 	// Name of the rule in audit lines and in the output of explain. Unique.
 	// Optional; without one the name is the index from 0, "rule[3]".

@@ -54,7 +54,7 @@ type Config struct {
 	Groups Groups `toml:"groups"`
 
 	// Claims are further attributes of the person's entry, which rules read as
-	// claims.NAME: text for one value, a list for several. Optional.
+	// claims.NAME: a string for one value, a list for several. Optional.
 	Claims []string `toml:"claims"`
 
 	// SearchConnections is the size of the connection pool for searches by the

@@ -134,8 +134,8 @@ type Groups struct {
 	// Claim is the path of the claim that holds the groups: a name, or names
 	// joined by dots ("realm_access.roles"), or a JSON pointer
 	// ("/resource_access/registry.corp/roles"). A name that contains "://" is
-	// one name, dots or not. The value is a list of texts or numbers, a single
-	// text or number, a list of objects, or an object whose keys are the
+	// one name, dots or not. The value is a list of strings or numbers, a single
+	// string or number, a list of objects, or an object whose keys are the
 	// groups. If the provider does not send all groups (too many for a token,
 	// an entry that is not a name), deny rules for any group apply to that
 	// person. Optional: without it no person has groups.
