@@ -98,7 +98,7 @@ func TestOnlyOperatorsIntrospect(t *testing.T) {
 		{"carol:a1", "403 access_denied"}, // the token identifies the caller
 		{":ap", "403 access_denied"},
 		{"carol:" + password, "200 active"},
-		{"carol:c1", "403 access_denied"}, // a stored token makes nobody an operator
+		{"carol:c1", "403 access_denied"}, // a stored token makes no one an operator
 		{"alice:c1", "403 access_denied"},
 		{":cp", "403 access_denied"},
 		{":cr", "403 access_denied"},
@@ -123,7 +123,7 @@ func TestOnlyOperatorsIntrospect(t *testing.T) {
 	}
 }
 
-// TestReloadChangesOperators: without server.operators nobody is one, and a reload
+// TestReloadChangesOperators: without server.operators there are none, and a reload
 // replaces the list.
 func TestReloadChangesOperators(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{})

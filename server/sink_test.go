@@ -72,7 +72,7 @@ func TestSink(t *testing.T) {
 	}()
 	<-stuck
 	line := strings.Repeat("x", 100_000)
-	for range 100 { // each in a buffer that is used again at once
+	for range 100 { // each in a buffer that is reused immediately
 		buffer := []byte(line + "\n")
 		if _, err := s.Write(buffer); err != nil {
 			t.Fatalf("a line once the reader reads again: %v", err)

@@ -7,8 +7,8 @@ import "time"
 // there is no half-open state, since a provider whose refusals are void is
 // asked as before. While it is open the provider is doubted: every refusal
 // answered at or before DoubtedUntil is void, for sessions and logins, so that
-// nothing has to be undone. The reason: a provider that refuses many people at
-// once is more likely broken or misconfigured than a company that dismissed
+// nothing has to be undone. The reason: a provider that suddenly refuses many
+// people is more likely broken or misconfigured than a company that dismissed
 // them.
 //
 // The row is shared by all replicas. The zero value, but for Provider, is a

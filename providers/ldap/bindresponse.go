@@ -172,7 +172,7 @@ var accountCodes = map[uint16]providers.Reason{
 	ldap.LDAPResultInvalidCredentials:          providers.WrongPassword, // 49
 	ldap.LDAPResultInappropriateAuthentication: providers.WrongPassword, // 48: OpenLDAP, for an entry without a password
 	ldap.LDAPResultNoSuchAttribute:             providers.WrongPassword, // 16: other servers, for the same
-	ldap.LDAPResultInsufficientAccessRights:    providers.WrongPassword, // 50: an entry that nobody may bind as
+	ldap.LDAPResultInsufficientAccessRights:    providers.WrongPassword, // 50: an entry that no client may bind as
 	ldap.LDAPResultConstraintViolation:         providers.Locked,        // 19: 389 Directory Server, after too many wrong passwords
 	ldap.LDAPResultNoSuchObject:                providers.Unknown,       // 32: 389 Directory Server, for a missing entry
 	ldap.LDAPResultAliasProblem:                providers.Unknown,       // 33
