@@ -91,7 +91,7 @@ type Draft struct {
 	// Admit is called in the transaction if the person has at least Bound live
 	// sessions of the Kind. It returns which of them are evicted; after an
 	// error nothing is stored, and Create returns the error as it is. It is
-	// pure.
+	// pure. With a nil Admit there is no bound.
 	Bound int
 	Admit func(live []LiveSession) (Eviction, error)
 

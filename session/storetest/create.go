@@ -238,7 +238,7 @@ func testYield(t *testing.T, s session.Store) {
 }
 
 // testPerPerson: at the bound the draft's Admit chooses the sessions to evict, or
-// refuses the new one.
+// refuses the new one. Without Admit there is no bound.
 func testPerPerson(t *testing.T, s session.Store) {
 	tokenHash := hash("provider token")
 	for i, name := range []string{"a", "b", "c"} {
@@ -294,7 +294,10 @@ func testPerPerson(t *testing.T, s session.Store) {
 	taken, err := s.TakeRevocable(t.Context(), at, 10)
 	must(t, err)
 	check(t, "refresh tokens of the evicted sessions to revoke", len(taken), 2)
-	for _, name := range []string{"c", "d", "e", "of bob", "a PAT"} {
+	unbounded := perLoginDraft("unbounded", "alice")
+	unbounded.Bound, unbounded.Admit = 0, nil
+	create(t, s, unbounded)
+	for _, name := range []string{"c", "d", "e", "unbounded", "of bob", "a PAT"} {
 		check(t, name, find(t, s, hash(name)).Reason, "")
 	}
 }
