@@ -76,7 +76,7 @@ func TestOpenRefuses(t *testing.T) {
 		refuses(t, file, "it was made before the first release, and its schema cannot be brought to this version's; move it away")
 	})
 	t.Run("a file that a program from before version 1 tried to open", func(t *testing.T) {
-		file := createFile(t)
+		file := createVersion1(t)                                           // it has tables of the same names
 		exec(t, file, "CREATE TABLE goose_db_version (version_id INTEGER)") // what such a program does before it fails
 		s, err := sqlite.Open(t.Context(), file)
 		must(t, err)
