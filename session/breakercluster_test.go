@@ -81,7 +81,7 @@ func (s *memoryBreakerStore) state() (writes int, err error) {
 	return s.writes, s.err
 }
 
-// lines is what a replica logs. It is safe for concurrent use.
+// logBuffer is what a replica logs. It is safe for concurrent use.
 type logBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
