@@ -126,7 +126,7 @@ func TestExampleLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	for password, right := range map[string]bool{"demo": true, "Demo": false, "demo ": false} {
-		id, err := providertest.Authenticate(t.Context(), local, "demo", providers.Proof{Secret: secret.New(password)})
+		id, err := providertest.Authenticate(t.Context(), local, "demo", providers.LoginPassword{Secret: secret.New(password)})
 		if (err == nil) != right || right && (id.User != "demo" || !slices.Equal(id.Groups, []string{"team-demo"})) {
 			t.Errorf("Authenticate(demo, %q) = %+v, %v; want right = %v", password, id, err, right)
 		}

@@ -326,5 +326,5 @@ type disowning struct{}
 
 func (disowning) Fingerprint() string { return "disowning" }
 func (disowning) Lookup(context.Context, Login) (*Account, error) {
-	return &Account{Prove: func(context.Context, Proof) (*Identity, error) { return nil, ErrNotMine }}, nil
+	return &Account{Prove: func(context.Context, LoginPassword) (*Identity, error) { return nil, ErrNotMine }}, nil
 }

@@ -22,7 +22,7 @@ type directory struct {
 	issuers  []string         // that it trusts
 	plain    bool             // it issues no refresh token for an offline login
 	catches  bool             // it cannot know names: it rejects unknown ones, and Lookup has no subject
-	slow     time.Duration    // how long each proof takes
+	slow     time.Duration    // how long each Prove takes
 	refuse   map[string]error // the answer to a password
 	print    string
 
@@ -70,7 +70,7 @@ func (d *directory) Lookup(_ context.Context, login Login) (*Account, error) {
 	if d.catches {
 		subject = ""
 	}
-	return &Account{Subject: subject, State: a.state, Prove: func(ctx context.Context, p Proof) (*Identity, error) {
+	return &Account{Subject: subject, State: a.state, Prove: func(ctx context.Context, p LoginPassword) (*Identity, error) {
 		return d.prove(ctx, p.Secret, p.Offline, a, known && a.password == p.Secret.Reveal())
 	}}, nil
 }

@@ -33,7 +33,7 @@ func (l *locking) Lookup(ctx context.Context, login Login) (*Account, error) {
 		return nil, err
 	}
 	prove := account.Prove
-	account.Prove = func(ctx context.Context, p Proof) (*Identity, error) {
+	account.Prove = func(ctx context.Context, p LoginPassword) (*Identity, error) {
 		id, err := prove(ctx, p)
 		l.record(err == nil)
 		return id, err

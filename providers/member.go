@@ -52,7 +52,7 @@ func newMember(p Provider, config Config) *member {
 }
 
 // lookup asks the provider for an account. An account that was found is not yet recorded as
-// available: the proof that follows may show the contrary.
+// available: the Prove that follows may show the contrary.
 func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
 	account, err := m.provider.Lookup(ctx, login)
 	switch {
@@ -64,8 +64,8 @@ func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
 	return account, nil
 }
 
-func (m *member) prove(ctx context.Context, account *Account, p Proof) (*Identity, error) {
-	found, err := account.Prove(ctx, p)
+func (m *member) prove(ctx context.Context, account *Account, password LoginPassword) (*Identity, error) {
+	found, err := account.Prove(ctx, password)
 	return found, m.recordPersonAnswer(notMineIsRejected(err))
 }
 

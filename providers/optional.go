@@ -169,7 +169,7 @@ type Padder interface {
 	// Pad returns when the answer for an account whose Lookup began at began would
 	// have come. The chain calls it where it refuses a login without calling Prove, so
 	// that the time of an answer does not tell why.
-	Pad(ctx context.Context, began time.Time, login Login, p Proof)
+	Pad(ctx context.Context, began time.Time, login Login, password LoginPassword)
 }
 
 // LogSetter is a Provider that logs findings of its own, such as two groups of one

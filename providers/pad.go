@@ -48,7 +48,7 @@ func (d *durations) sample() time.Duration {
 // an answer does not tell why. Lookup began at began.
 func (m *member) pad(ctx context.Context, began time.Time, cred Credential) {
 	if m.padder != nil {
-		m.padder.Pad(ctx, began, cred.Login, cred.proof())
+		m.padder.Pad(ctx, began, cred.Login, cred.password())
 		return
 	}
 	m.refusalTimes.wait(ctx, began)

@@ -42,11 +42,11 @@ func (e *padding) Lookup(_ context.Context, login Login) (*Account, error) {
 	}
 	return nil, ErrNotMine
 }
-func (e *padding) Pad(context.Context, time.Time, Login, Proof) { e.times++ }
+func (e *padding) Pad(context.Context, time.Time, Login, LoginPassword) { e.times++ }
 
-// TestRefusalTakesTheTimeOfAProof: a refusal without a proof takes as long as a wrong password,
+// TestRefusalTakesTheTimeOfAWrongPassword: a refusal without Prove takes as long as a wrong password,
 // so that its time does not tell why.
-func TestRefusalTakesTheTimeOfAProof(t *testing.T) {
+func TestRefusalTakesTheTimeOfAWrongPassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), slow: 70 * time.Millisecond}
 		a := account("right", "uuid-3", "locked")

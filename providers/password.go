@@ -80,7 +80,7 @@ func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began
 		a.Settle(throttle.Unknown, answer.Cause)
 		return nil, c.unaskedError(m, answer)
 	}
-	found, err := m.prove(ctx, account, cred.proof())
+	found, err := m.prove(ctx, account, cred.password())
 	c.noteLogin(a, m, cmp.Or(account.Subject, c.bareKey(cred.Login)), err)
 	if err != nil {
 		if !isUnrecognized(err) {
@@ -222,4 +222,6 @@ func (c Config) limit() throttle.Limit {
 	return throttle.Limit{Passwords: c.WrongPasswords, Window: c.WrongPasswordWindow}
 }
 
-func (c Credential) proof() Proof { return Proof{Secret: c.Secret, Offline: c.Offline} }
+func (c Credential) password() LoginPassword {
+	return LoginPassword{Secret: c.Secret, Offline: c.Offline}
+}

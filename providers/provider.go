@@ -132,7 +132,7 @@ const (
 // it to the chain and the chain to its caller.
 type Identity struct {
 	Provider     string         // the provider's configured name
-	Fingerprint  string         // of the provider at the time of the proof; since a reload the name may be another provider's
+	Fingerprint  string         // of the provider at the time of the login; since a reload the name may be another provider's
 	Subject      string         // never changes for that person: entryUUID, objectGUID, the sub of the issuer
 	User         string         // the user name, read from the entry or claim, never the login name
 	Groups       []string       // names of the groups that the person is in, prefixed and filtered; sorted, without repetition
@@ -178,7 +178,7 @@ type Provider interface {
 type Account struct {
 	// Subject is the Subject of the Identity that Prove returns. It is the key of the
 	// account window, so that "bob", "CORP\bob" and "bob@corp.example" share one. It is
-	// empty where the provider cannot know it before the proof.
+	// empty where the provider cannot know it before Prove.
 	Subject string
 
 	// State is a hash of the entry's stamp and of the attributes of its account state
@@ -187,16 +187,16 @@ type Account struct {
 	// cannot see these.
 	State string
 
-	// Prove returns the identity that p proves. The error wraps ErrRejected or
+	// Prove returns the identity that the password proves. The error wraps ErrRejected or
 	// ErrGone; any other means that the provider is unavailable. The chain calls Prove
 	// at most once, before the deadline of Lookup's ctx, and only if the throttle
 	// admits it. Names and groups have no prefix, and Method is empty: the chain adds
 	// them.
-	Prove func(ctx context.Context, p Proof) (*Identity, error)
+	Prove func(ctx context.Context, password LoginPassword) (*Identity, error)
 }
 
-// Proof is the password for a login name.
-type Proof struct {
+// LoginPassword is the password that came with a login name.
+type LoginPassword struct {
 	Secret  secret.Text // never empty
 	Offline bool        // the provider may ask for a refresh token of its own
 }

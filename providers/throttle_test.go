@@ -13,7 +13,7 @@ import (
 	"shorepass/throttle"
 )
 
-// TestThrottleWithoutSubject: a password grant has no subject before the proof, so that the
+// TestThrottleWithoutSubject: a password grant has no subject before Prove, so that the
 // login name is the key of the account window.
 func TestThrottleWithoutSubject(t *testing.T) {
 	d := &directory{accounts: bob(), catches: true}

@@ -191,7 +191,7 @@ type lender struct {
 func (l *lender) Accepts(kind providers.Kind) bool { return kind == providers.Password }
 
 func (l *lender) Lookup(context.Context, providers.Login) (*providers.Account, error) {
-	return &providers.Account{Prove: func(context.Context, providers.Proof) (*providers.Identity, error) {
+	return &providers.Account{Prove: func(context.Context, providers.LoginPassword) (*providers.Identity, error) {
 		return &providers.Identity{Subject: "1", User: "robin", RefreshToken: secret.New("lent")}, nil
 	}}, nil
 }

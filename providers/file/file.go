@@ -125,8 +125,8 @@ func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.
 	if a == nil {
 		return nil, providers.ErrNotMine
 	}
-	return &providers.Account{Subject: a.subject, State: a.state(), Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
-		return p.prove(ctx, a, proof.Secret)
+	return &providers.Account{Subject: a.subject, State: a.state(), Prove: func(ctx context.Context, password providers.LoginPassword) (*providers.Identity, error) {
+		return p.prove(ctx, a, password.Secret)
 	}}, nil
 }
 
@@ -164,9 +164,9 @@ func (p *Provider) verify(ctx context.Context, key string, h hash, password secr
 // that of a user whom a keyed hash of the name selects, so that hashes of
 // different costs give unknown names different times, as they do known ones.
 // The user is of the configuration or of the htpasswd file, whichever has more.
-func (p *Provider) Pad(ctx context.Context, _ time.Time, login providers.Login, proof providers.Proof) {
+func (p *Provider) Pad(ctx context.Context, _ time.Time, login providers.Login, password providers.LoginPassword) {
 	if a := p.find(login); a != nil {
-		_, _ = p.verify(ctx, "account "+a.subject, a.hash, proof.Secret)
+		_, _ = p.verify(ctx, "account "+a.subject, a.hash, password.Secret)
 		return
 	}
 	all := p.users.all
@@ -179,7 +179,7 @@ func (p *Provider) Pad(ctx context.Context, _ time.Time, login providers.Login, 
 		return
 	}
 	i := maphash.String(p.seed, string(login)) % uint64(len(all))
-	_, _ = p.verify(ctx, "name "+login.Key(), all[i].hash, proof.Secret)
+	_, _ = p.verify(ctx, "name "+login.Key(), all[i].hash, password.Secret)
 }
 
 // Revalidate implements [providers.Revalidator].

@@ -106,7 +106,9 @@ func TestIdentityAndRevalidate(t *testing.T) {
 }
 
 // typed is a password.
-func typed(password string) providers.Proof { return providers.Proof{Secret: secret.New(password)} }
+func typed(password string) providers.LoginPassword {
+	return providers.LoginPassword{Secret: secret.New(password)}
+}
 
 // TestState: State changes with the hash and with disabled, so that a wrong
 // password is compared again.

@@ -54,7 +54,7 @@ func TestProveRefusesEmptyPassword(t *testing.T) {
 		}
 		before := len(f.Requests())
 		for _, password := range emptyPasswords {
-			if _, err := account.Prove(t.Context(), providers.Proof{Secret: secret.New(password)}); !errors.Is(err, providers.ErrRejected) {
+			if _, err := account.Prove(t.Context(), providers.LoginPassword{Secret: secret.New(password)}); !errors.Is(err, providers.ErrRejected) {
 				t.Errorf("Prove(%q) = %v, want ErrRejected", password, err)
 			}
 		}

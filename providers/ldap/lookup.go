@@ -57,8 +57,8 @@ func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string,
 		return nil, err
 	}
 	p.accountCache.store(key, subject)
-	return &providers.Account{Subject: subject, State: p.stateOf(e), Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
-		return p.proveEntry(ctx, began, accountShareKey(subject), e, proof.Secret)
+	return &providers.Account{Subject: subject, State: p.stateOf(e), Prove: func(ctx context.Context, password providers.LoginPassword) (*providers.Identity, error) {
+		return p.proveEntry(ctx, began, accountShareKey(subject), e, password.Secret)
 	}}, nil
 }
 
@@ -69,8 +69,8 @@ func (p *Provider) lookupTemplate(began time.Time, values func(string) string) (
 	if !isDN(dn) || p.userBase != nil && !isDescendantText(p.userBase, dn, p.cfg.Users.Scope) {
 		return nil, providers.Reject(providers.Unknown, fmt.Errorf("%q is not a DN under users.base", dn))
 	}
-	return &providers.Account{Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
-		return p.proveDN(ctx, began, dn, filter, proof.Secret)
+	return &providers.Account{Prove: func(ctx context.Context, password providers.LoginPassword) (*providers.Identity, error) {
+		return p.proveDN(ctx, began, dn, filter, password.Secret)
 	}}, nil
 }
 

@@ -55,7 +55,7 @@ func authenticate(t testing.TB, ctx context.Context, p *ldap.Provider, login, pa
 	if err != nil {
 		t.Fatalf("ParseLogin(%q) = %v", login, err)
 	}
-	return providertest.Authenticate(ctx, p, name, providers.Proof{Secret: secret.New(password)})
+	return providertest.Authenticate(ctx, p, name, providers.LoginPassword{Secret: secret.New(password)})
 }
 
 // login is authenticate with a timeout.

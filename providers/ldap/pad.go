@@ -80,7 +80,7 @@ func waitUntil(ctx context.Context, at time.Time) {
 // wait, however cheap, would now and then take longer and so be noticed. Until a
 // first refused password is recorded, it binds as an entry that does not exist, with
 // a random password: the one typed with a misspelt name belongs to some account.
-func (p *Provider) Pad(ctx context.Context, began time.Time, login providers.Login, _ providers.Proof) {
+func (p *Provider) Pad(ctx context.Context, began time.Time, login providers.Login, _ providers.LoginPassword) {
 	if p.refusalTimes.imitate(ctx, began) {
 		return
 	}

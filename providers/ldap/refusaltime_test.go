@@ -33,7 +33,7 @@ func TestUnknownNameTakesTheTimeOfAWrongPassword(t *testing.T) {
 	timed := func(name string) time.Duration {
 		began := time.Now()
 		if _, err := authenticate(t, t.Context(), p, name, "typed-by-a-person"); errors.Is(err, providers.ErrNotMine) {
-			p.Pad(t.Context(), began, "nobody", providers.Proof{}) // as the chain does
+			p.Pad(t.Context(), began, "nobody", providers.LoginPassword{}) // as the chain does
 		}
 		return time.Since(began)
 	}

@@ -147,7 +147,7 @@ func TestPasswordMayHaveArrived(t *testing.T) {
 					defer cancel()
 				}
 				before := personBinds(f)
-				_, err = account.Prove(ctx, providers.Proof{Secret: secret.New("alicepw")})
+				_, err = account.Prove(ctx, providers.LoginPassword{Secret: secret.New("alicepw")})
 				switch {
 				case test.reason != "" && (!errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.reason):
 					t.Errorf("Prove = %v, want ErrRejected: %s", err, test.reason)
@@ -182,7 +182,7 @@ func TestProveWithoutConnectionSendsNothing(t *testing.T) {
 	}
 	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer stop()
-	if _, err := account.Prove(short, providers.Proof{Secret: secret.New("right")}); err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) {
+	if _, err := account.Prove(short, providers.LoginPassword{Secret: secret.New("right")}); err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) {
 		t.Errorf("Prove while the one connection is taken = %v, want an error of a password that was not sent", err)
 	}
 	waiting.Wait()
@@ -192,7 +192,7 @@ func TestProveWithoutConnectionSendsNothing(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := account.Prove(ctx, providers.Proof{Secret: secret.New("right")}); err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) {
+	if _, err := account.Prove(ctx, providers.LoginPassword{Secret: secret.New("right")}); err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) {
 		t.Errorf("Prove of a provider that is closed = %v, want an error of a password that was not sent", err)
 	}
 }

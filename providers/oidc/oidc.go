@@ -108,14 +108,14 @@ func (p *Provider) Lookup(_ context.Context, login providers.Login) (*providers.
 	if !p.Accepts(providers.Password) {
 		return nil, fmt.Errorf("%w: grants do not name %s", providers.ErrNotMine, providers.Password)
 	}
-	return &providers.Account{Prove: func(ctx context.Context, proof providers.Proof) (*providers.Identity, error) {
-		return p.prove(ctx, login, proof)
+	return &providers.Account{Prove: func(ctx context.Context, password providers.LoginPassword) (*providers.Identity, error) {
+		return p.prove(ctx, login, password)
 	}}, nil
 }
 
 // prove is the resource owner password grant (RFC 6749, section 4.3).
-func (p *Provider) prove(ctx context.Context, login providers.Login, proof providers.Proof) (*providers.Identity, error) {
-	if err := p.checkGranted(providers.Password, proof.Secret); err != nil {
+func (p *Provider) prove(ctx context.Context, login providers.Login, password providers.LoginPassword) (*providers.Identity, error) {
+	if err := p.checkGranted(providers.Password, password.Secret); err != nil {
 		return nil, err
 	}
 	m, err := p.discovery.get(ctx)
@@ -123,12 +123,12 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, proof provi
 		return nil, providers.NotSent(err)
 	}
 	scopes := p.cfg.Scopes
-	wantsRefreshToken := proof.Offline && p.cfg.grants(grantRefresh)
+	wantsRefreshToken := password.Offline && p.cfg.grants(grantRefresh)
 	if wantsRefreshToken && supports(m.scopes, "offline_access") {
 		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
 	}
 	token, err := p.client.requestToken(ctx, m, grantPassword, scopes, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
-		return config.PasswordCredentialsToken(ctx, string(login), proof.Secret.Reveal())
+		return config.PasswordCredentialsToken(ctx, string(login), password.Secret.Reveal())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, p.probeAfter(ctx, err))

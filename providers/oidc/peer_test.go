@@ -85,7 +85,7 @@ func offline(login, text string) providers.Credential {
 
 // authenticate logs in by password.
 func authenticate(ctx context.Context, p *oidc.Provider, cred providers.Credential) (*providers.Identity, error) {
-	return providertest.Authenticate(ctx, p, cred.Login, providers.Proof{Secret: cred.Secret, Offline: cred.Offline})
+	return providertest.Authenticate(ctx, p, cred.Login, providers.LoginPassword{Secret: cred.Secret, Offline: cred.Offline})
 }
 
 // login logs in by password, and fails the test if that fails.

@@ -66,7 +66,7 @@ type Harness struct {
 	Unknown error
 
 	// SubjectAtLookup says that Lookup returns the account's Subject, rather than
-	// an empty one because only the proof shows it.
+	// an empty one because only Prove shows it.
 	SubjectAtLookup bool
 
 	// PasswordsSent returns how many passwords the peer received, or the provider
@@ -104,7 +104,7 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		{"injection in names", testInjection},
 		{"empty password", testEmptyPassword},
 		{"disabled account", testDisabled},
-		{"lookup without proof", testLookupOnly},
+		{"lookup without Prove", testLookupOnly},
 		{"canceled", testCanceled},
 		{"concurrent logins", testConcurrent},
 		{"outage", testOutage},
@@ -121,12 +121,12 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 
 // Authenticate looks an account up and proves its password, as a chain of one
 // provider without a throttle would.
-func Authenticate(ctx context.Context, p providers.Provider, login providers.Login, proof providers.Proof) (*providers.Identity, error) {
+func Authenticate(ctx context.Context, p providers.Provider, login providers.Login, password providers.LoginPassword) (*providers.Identity, error) {
 	account, err := p.Lookup(ctx, login)
 	if err != nil {
 		return nil, err
 	}
-	return account.Prove(ctx, proof)
+	return account.Prove(ctx, password)
 }
 
 // parse returns a login name in its normal form.
@@ -158,7 +158,7 @@ func (h Harness) lookup(t *testing.T, ctx context.Context, login string) (*provi
 
 // login calls Lookup and Prove. It checks that they return either an identity
 // or an error, and that the error does not quote the password.
-func (h Harness) login(t *testing.T, ctx context.Context, login string, proof providers.Proof) (*providers.Identity, error) {
+func (h Harness) login(t *testing.T, ctx context.Context, login string, password providers.LoginPassword) (*providers.Identity, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -166,25 +166,27 @@ func (h Harness) login(t *testing.T, ctx context.Context, login string, proof pr
 	if err != nil {
 		return nil, err
 	}
-	id, err := account.Prove(ctx, proof)
+	id, err := account.Prove(ctx, password)
 	if (id == nil) == (err == nil) {
 		t.Fatalf("Prove(%q) = %v, %v, want either an identity or an error", login, id, err)
 	}
 	// A short password may be a word of an error.
-	if password := proof.Secret.Reveal(); err != nil && len(password) > 12 && strings.Contains(err.Error(), password) {
+	if password := password.Secret.Reveal(); err != nil && len(password) > 12 && strings.Contains(err.Error(), password) {
 		t.Errorf("the error of Prove(%q) quotes the password", login)
 	}
 	return id, err
 }
 
-// typed returns the proof with a password.
-func typed(password string) providers.Proof { return providers.Proof{Secret: secret.New(password)} }
+// typed returns a password without an offline login.
+func typed(password string) providers.LoginPassword {
+	return providers.LoginPassword{Secret: secret.New(password)}
+}
 
 // mustLogin logs the first account in, and fails the test if that fails.
 func (h Harness) mustLogin(t *testing.T, offline bool) *providers.Identity {
 	t.Helper()
 	a := h.Accounts[0]
-	id, err := h.login(t, t.Context(), a.Logins[0], providers.Proof{Secret: secret.New(a.Password), Offline: offline})
+	id, err := h.login(t, t.Context(), a.Logins[0], providers.LoginPassword{Secret: secret.New(a.Password), Offline: offline})
 	if err != nil {
 		t.Fatalf("Authenticate(%q) = %v, want an identity", a.Logins[0], err)
 	}
