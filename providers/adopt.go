@@ -34,7 +34,7 @@ func (m *member) adoptRevalidated(found, before *Identity) (*Identity, error) {
 // subject. A refresh token that belongs to another person now is a grant that is gone.
 func (m *member) anotherAccount() error {
 	kind := ErrRejected
-	if m.revalidator.PerSession() {
+	if m.revalidator.PerSignIn() {
 		kind = ErrGone
 	}
 	return fmt.Errorf("provider %s answered for another account: %w", m.config.Name, kind)

@@ -84,7 +84,7 @@ func (m *member) revalidate(ctx context.Context, id *Identity) (*Identity, error
 		return nil, m.recordAnswer(ErrCannotRevalidate)
 	}
 	found, err := m.revalidator.Revalidate(ctx, id)
-	if m.revalidator.PerSession() {
+	if m.revalidator.PerSignIn() {
 		return found, m.recordPersonAnswer(err) // the request had the person's own token
 	}
 	return found, m.recordAnswer(err)

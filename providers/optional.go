@@ -77,9 +77,9 @@ type Revalidator interface {
 	// must be stored.
 	Revalidate(ctx context.Context, id *Identity) (*Identity, error)
 
-	// PerSession reports whether each session has a RefreshToken of its own and is
+	// PerSignIn reports whether each sign-in has a RefreshToken of its own and is
 	// revalidated with it (OpenID Connect), rather than each person once (LDAP).
-	PerSession() bool
+	PerSignIn() bool
 }
 
 // Revoker is a Provider that revokes a RefreshToken which will not be used again

@@ -50,11 +50,11 @@ func (c *Chain) Fingerprint(provider string) string {
 	return ""
 }
 
-// PerSession reports whether each session at that provider has a refresh token of its own
-// and is revalidated with it, rather than each person once.
-func (c *Chain) PerSession(provider string) bool {
+// PerSignIn reports whether each login at that provider has a sign-in of its own, and a
+// refresh token to revalidate it with, rather than all logins of a person sharing one.
+func (c *Chain) PerSignIn(provider string) bool {
 	m := c.member(provider)
-	return m != nil && m.revalidator != nil && m.revalidator.PerSession() && (m.refreshOptions == nil || !m.refreshOptions.OneTokenPerPerson())
+	return m != nil && m.revalidator != nil && m.revalidator.PerSignIn() && (m.refreshOptions == nil || !m.refreshOptions.OneTokenPerPerson())
 }
 
 // RevokeWhen returns when that provider is to revoke a refresh token.

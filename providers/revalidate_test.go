@@ -55,11 +55,11 @@ func TestRevalidate(t *testing.T) {
 	if _, err := c.Revalidate(t.Context(), other); !errors.Is(err, ErrRejected) || errors.Is(err, ErrEnded) {
 		t.Errorf("Revalidate at a provider that is not configured = %v, want ErrRejected and not ErrEnded", err)
 	}
-	if c.Fingerprint("corp") == "" || c.Fingerprint("gone") != "" || !c.PerSession("corp") || c.PerSession("gone") {
-		t.Error("Fingerprint and PerSession know a provider that is not configured, or not the one that is")
+	if c.Fingerprint("corp") == "" || c.Fingerprint("gone") != "" || !c.PerSignIn("corp") || c.PerSignIn("gone") {
+		t.Error("Fingerprint and PerSignIn know a provider that is not configured, or not the one that is")
 	}
-	if d.one = true; c.PerSession("corp") || c.RevokeWhen("corp") != RevokeLast || c.RevokeWhen("gone") != RevokeSignIn {
-		t.Error("PerSession and RevokeWhen do not return the options of the provider")
+	if d.one = true; c.PerSignIn("corp") || c.RevokeWhen("corp") != RevokeLast || c.RevokeWhen("gone") != RevokeSignIn {
+		t.Error("PerSignIn and RevokeWhen do not return the options of the provider")
 	}
 	if err := c.RevokeRefreshToken(t.Context(), "corp", secret.New("r")); err != nil || len(d.revoked) != 1 {
 		t.Errorf("RevokeRefreshToken = %v with %d revoked, want one", err, len(d.revoked))

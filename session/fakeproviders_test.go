@@ -140,7 +140,7 @@ func (p *fakeProviders) Fingerprint(provider string) string {
 	return p.prints[provider]
 }
 
-func (p *fakeProviders) PerSession(provider string) bool { return provider == "sso" }
+func (p *fakeProviders) PerSignIn(provider string) bool { return provider == "sso" }
 
 func (p *fakeProviders) RevokeWhen(string) providers.RevokeWhen { return p.revoke }
 

@@ -65,7 +65,7 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, o draftOpt
 	d.ProviderID, d.Stamp, d.Provider, d.Subject = providerID(id.Provider, id.Fingerprint), id.Stamp, id.Provider, id.Subject
 	// The claims of an ID token are those of one job, and must not change
 	// another's session: each has a sign-in of its own.
-	if id.Method == providers.MethodIDToken || g.providers.PerSession(id.Provider) {
+	if id.Method == providers.MethodIDToken || g.providers.PerSignIn(id.Provider) {
 		d.LoginID = d.Hash.ID()
 	}
 	var err error

@@ -115,9 +115,9 @@ type Providers interface {
 	// if there is none.
 	Fingerprint(provider string) string
 
-	// PerSession reports whether each login at that provider has its own
+	// PerSignIn reports whether each login at that provider has its own
 	// sign-in, rather than all logins of a person sharing one.
-	PerSession(provider string) bool
+	PerSignIn(provider string) bool
 
 	// RevokeRefreshToken has the provider revoke a refresh token that it issued
 	// (RFC 7009), if it supports that.

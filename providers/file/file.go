@@ -102,9 +102,9 @@ func (p *Provider) SetLog(log *slog.Logger) {
 // since the name identifies an account in whichever file it is.
 func (p *Provider) Fingerprint() string { return "file" }
 
-// PerSession implements [providers.Revalidator]: one look-up serves all
+// PerSignIn implements [providers.Revalidator]: one look-up serves all
 // sessions of a person.
-func (p *Provider) PerSession() bool { return false }
+func (p *Provider) PerSignIn() bool { return false }
 
 // HasLogin implements [providers.LoginChecker].
 func (p *Provider) HasLogin(login providers.Login) bool { return p.find(login) != nil }

@@ -8,9 +8,9 @@ import (
 	"shorepass/providers"
 )
 
-// PerSession implements [providers.Revalidator]: one answer is valid for all sessions
+// PerSignIn implements [providers.Revalidator]: one answer is valid for all sessions
 // of a person.
-func (p *Provider) PerSession() bool { return false }
+func (p *Provider) PerSignIn() bool { return false }
 
 // Revalidate implements [providers.Revalidator]. It finds the entry by its subject, so
 // that a moved or renamed entry is found, if users.filter still matches it.

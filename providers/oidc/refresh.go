@@ -9,9 +9,9 @@ import (
 	"shorepass/providers"
 )
 
-// PerSession implements [providers.Revalidator]: each sign-in has a refresh token
+// PerSignIn implements [providers.Revalidator]: each sign-in has a refresh token
 // of its own.
-func (p *Provider) PerSession() bool { return true }
+func (p *Provider) PerSignIn() bool { return true }
 
 // OneTokenPerPerson implements [providers.RefreshTokenOptions].
 func (p *Provider) OneTokenPerPerson() bool { return p.cfg.SignIns == signInsOne }

@@ -18,8 +18,8 @@ func (h Harness) revalidator(t *testing.T) (*providers.Identity, providers.Reval
 		return nil, nil
 	}
 	id := h.mustLogin(t, true)
-	if r.PerSession() && id.RefreshToken.IsZero() {
-		t.Fatal("PerSession is true, but an offline login returned no RefreshToken")
+	if r.PerSignIn() && id.RefreshToken.IsZero() {
+		t.Fatal("PerSignIn is true, but an offline login returned no RefreshToken")
 	}
 	return id, r
 }
@@ -66,7 +66,7 @@ func testRevalidateDisabled(t *testing.T, h Harness) {
 	_, err := revalidate(t, r, id)
 	// An OpenID provider answers invalid_grant for a disabled and a deleted
 	// account.
-	if r.PerSession() && errors.Is(err, providers.ErrGone) {
+	if r.PerSignIn() && errors.Is(err, providers.ErrGone) {
 		return
 	}
 	checkOutcome(t, "Revalidate of a disabled account", err, providers.ErrRejected)
@@ -95,7 +95,7 @@ func testRevalidatePassword(t *testing.T, h Harness) {
 	}
 	h.ChangePassword(t, h.Accounts[0])
 	again, err := revalidate(t, r, id)
-	if r.PerSession() && errors.Is(err, providers.ErrGone) {
+	if r.PerSignIn() && errors.Is(err, providers.ErrGone) {
 		return // the provider ended the grant
 	}
 	if err != nil {

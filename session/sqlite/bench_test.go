@@ -24,7 +24,7 @@ func (vouching) Revalidate(context.Context, *providers.Identity) (*providers.Ide
 	panic("the provider was asked within the first five minutes")
 }
 func (vouching) Fingerprint(string) string                                     { return "ldap dc=corp entryUUID" }
-func (vouching) PerSession(string) bool                                        { return false }
+func (vouching) PerSignIn(string) bool                                         { return false }
 func (vouching) Forget(func(*providers.Identity) bool)                         {}
 func (vouching) RevokeRefreshToken(context.Context, string, secret.Text) error { return nil }
 func (vouching) RevokeWhen(string) providers.RevokeWhen                        { return providers.RevokeSignIn }
