@@ -79,7 +79,7 @@ func (r *Row) reason() Reason {
 	case !r.Ended.IsZero():
 		return r.Reason
 	case r.SignIn.ends():
-		return r.SignIn.Reason
+		return r.SignIn.PendingReason
 	case otherStamp(r.Stamp, r.SignIn.Stamp):
 		return ReasonStamp
 	}

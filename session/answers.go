@@ -53,7 +53,7 @@ func (a *answerWriter) save(ctx context.Context, s *AnswerUpdate) error {
 			a.log.Warn("a provider's answer came after its lease had expired, and is dropped", "sign_in", s.SignIn)
 			return nil
 		}
-		late := !a.clock.now().Add(wait).Before(s.Lease)
+		late := !a.clock.now().Add(wait).Before(s.LeaseUntil)
 		if !late {
 			select {
 			case <-time.After(wait):

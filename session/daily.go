@@ -11,9 +11,9 @@ import (
 // DailyStore is the part of a store that the daily revalidation needs.
 type DailyStore interface {
 	// ListNotAskedSince returns up to limit live sessions of a kind, one per
-	// sign-in whose provider has not been asked since asked, in the order of
+	// sign-in whose provider has not been asked after since, in the order of
 	// sign-in ids, with ids greater than after.
-	ListNotAskedSince(ctx context.Context, kind Kind, asked time.Time, after int64, limit int) ([]Row, error)
+	ListNotAskedSince(ctx context.Context, kind Kind, since time.Time, after int64, limit int) ([]Row, error)
 }
 
 const (
@@ -64,7 +64,7 @@ func (d *dailyRevalidator) revalidateDue(ctx context.Context) error {
 		}
 		for i := range page {
 			row := &page[i]
-			if after = row.SignIn.ID; !now.Before(row.SignIn.Asked.Add(dailyInterval - jitter(after))) {
+			if after = row.SignIn.ID; !now.Before(row.SignIn.LastAsked.Add(dailyInterval - jitter(after))) {
 				d.revalidateOne(ctx, row)
 			}
 			if ctx.Err() != nil {

@@ -38,7 +38,7 @@ func TestEndOfLife(t *testing.T) {
 		{"robot, as chosen", KindRobot, "robot", 0, day, 0, 30 * day, 30 * day, ReasonExpired},
 		{"one-time", KindOneTime, "password", 0, time.Minute, 0, 0, 10 * time.Minute, ReasonExpired},
 	} {
-		row := &Row{Kind: tc.kind, Login: Login{Method: tc.method}, SignIn: SignIn{Answer: tc.answer}, Created: noon, Expires: noon.Add(1000 * day)}
+		row := &Row{Kind: tc.kind, Login: Login{Method: tc.method}, SignIn: SignIn{LastAnswer: tc.answer}, Created: noon, Expires: noon.Add(1000 * day)}
 		if tc.chosen > 0 {
 			row.Expires = noon.Add(tc.chosen)
 		}

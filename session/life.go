@@ -69,7 +69,7 @@ func (c *Config) lifetime(row *Row) time.Duration {
 	switch {
 	case row.Login.Method == providers.MethodIDToken:
 		return min(longest, c.CILifetime)
-	case row.SignIn.Answer == AnswerNever:
+	case row.SignIn.LastAnswer == AnswerNever:
 		return min(longest, c.UncheckedLifetime)
 	}
 	return longest

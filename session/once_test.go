@@ -124,8 +124,8 @@ type slow struct {
 	wait time.Duration
 }
 
-func (s slow) LeaseSignIn(ctx context.Context, person int64, asked, now, until time.Time) (bool, error) {
-	won, err := s.Store.LeaseSignIn(ctx, person, asked, now, until)
+func (s slow) LeaseSignIn(ctx context.Context, signIn int64, lastAsked, now, until time.Time) (bool, error) {
+	won, err := s.Store.LeaseSignIn(ctx, signIn, lastAsked, now, until)
 	time.Sleep(s.wait)
 	return won, err
 }

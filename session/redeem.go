@@ -102,7 +102,7 @@ func (s *Sessions) findRedeemable(ctx context.Context, find findFunc) (*redeemab
 				return nil, err
 			}
 		default:
-			return nil, status.err(id.Provider, row.SignIn.Reason)
+			return nil, status.err(id.Provider, row.SignIn.PendingReason)
 		}
 	}
 	return nil, unavailable(errors.New("the provider's answers are out of date before they arrive"))
@@ -115,7 +115,7 @@ func (s *Sessions) checkStamp(r *redeemable) (*redeemable, error) {
 	if !otherStamp(r.row.Stamp, r.row.SignIn.Stamp) {
 		return r, nil
 	}
-	if r.at.Before(r.row.SignIn.Pending.Add(passwordCacheTTL)) {
+	if r.at.Before(r.row.SignIn.PendingSince.Add(passwordCacheTTL)) {
 		r.gen.forgetPerson(r.id.Provider, r.id.Subject)
 	}
 	return nil, refused("its person's password changed since its login")

@@ -20,10 +20,10 @@ type LeaseStore interface {
 
 	// LeaseSignIn takes the lease of a sign-in, the right to ask its provider
 	// until the given time. It reports whether the caller got it: no other
-	// caller holds it at now, and none has asked since asked, the caller's
-	// SignIn.Asked. The holder releases a lease by calling LeaseSignIn with the
-	// lease's end as now, and now as until.
-	LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error)
+	// caller holds it at now, and SignIn.LastAsked is still lastAsked. The
+	// holder releases a lease by calling LeaseSignIn with the lease's end as
+	// now, and now as until.
+	LeaseSignIn(ctx context.Context, signIn int64, lastAsked, now, until time.Time) (bool, error)
 
 	// ProviderToken returns the sealed refresh token of a sign-in.
 	ProviderToken(ctx context.Context, signIn int64) (ProviderToken, error)
@@ -109,7 +109,7 @@ func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Ro
 		return err // the lease expires
 	}
 	now := v.clock.now()
-	update := &AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Identity: a.identity, Sealed: rotated}
+	update := &AnswerUpdate{SignIn: row.SignIn.ID, LeaseUntil: until, Identity: a.identity, Sealed: rotated}
 	if a.outcome == outcomeNever {
 		update.Lifetime = g.cfg.UncheckedLifetime
 	}
@@ -145,12 +145,12 @@ func (v *revalidator) doubtedUntil(ctx context.Context, s *SignIn, provider stri
 // cached passwords if an end became pending or the stamp changed, unless the
 // refusal is void.
 func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *providers.Identity, before, after SignIn, now time.Time) {
-	ends, forget := newlyEnded(before, after), after.Pending.Equal(now)
+	ends, forget := newlyEnded(before, after), after.PendingSince.Equal(now)
 	var err error
 	switch {
 	case ends:
 		err = v.breakers.countAnswer(ctx, known.Provider, row.Person, answerEnds)
-	case after.Checked.Equal(now):
+	case after.LastVouched.Equal(now):
 		err = v.breakers.countAnswer(ctx, known.Provider, row.Person, answerVouches)
 	}
 	if ends && err == nil {
@@ -172,9 +172,9 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 	s := row.SignIn
 	for {
 		now := v.clock.now()
-		if !now.Before(s.Lease) {
+		if !now.Before(s.LeaseUntil) {
 			until := now.Add(leaseTTL)
-			won, err := v.store.LeaseSignIn(ctx, s.ID, s.Asked, now, until)
+			won, err := v.store.LeaseSignIn(ctx, s.ID, s.LastAsked, now, until)
 			if err != nil {
 				return time.Time{}, unavailable(fmt.Errorf("take a lease: %w", err))
 			}
@@ -186,7 +186,7 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 				// short: it would expire before the answer is stored, and
 				// another replica would ask with a refresh token that is used
 				// up. It is released.
-				if _, err := v.store.LeaseSignIn(ctx, s.ID, s.Asked, until, v.clock.now()); err != nil {
+				if _, err := v.store.LeaseSignIn(ctx, s.ID, s.LastAsked, until, v.clock.now()); err != nil {
 					return time.Time{}, unavailable(fmt.Errorf("release a lease: %w", err))
 				}
 			}
@@ -202,7 +202,7 @@ func (v *revalidator) acquireLease(ctx context.Context, row *Row) (time.Time, er
 			return time.Time{}, nil // the caller's next read of the row finds that out
 		case err != nil:
 			return time.Time{}, unavailable(fmt.Errorf("wait for another replica to ask: %w", err))
-		case !latest.SignIn.Asked.Equal(row.SignIn.Asked):
+		case !latest.SignIn.LastAsked.Equal(row.SignIn.LastAsked):
 			return time.Time{}, nil
 		}
 		s = latest.SignIn

@@ -136,8 +136,8 @@ type Eviction struct {
 
 // AnswerUpdate is the write of a provider's answer.
 type AnswerUpdate struct {
-	SignIn int64
-	Lease  time.Time // the end of the caller's lease
+	SignIn     int64
+	LeaseUntil time.Time // the end of the caller's lease
 
 	// Next returns the sign-in's columns after the answer, given the current
 	// ones. It is pure, and called in the transaction that writes the result,

@@ -14,26 +14,26 @@ import (
 // an answer, [loggedIn] the transition at a login, and [status] decides what a
 // redemption does in a state. All three are pure.
 type SignIn struct {
-	ID           int64
-	Version      Version   // of its identity
-	Stamp        string    // as last seen
-	TokenVersion int64     // grows by one with each refresh token stored
-	Checked      time.Time // when the provider last vouched for the person
-	Asked        time.Time // when the provider was last asked, whatever it answered
-	Answer       Answer    // the last answer
-	Gone         time.Time // since when the provider says that the person is gone; the zero Time if it does not
-	Pending      time.Time // since when an end of sessions is pending; the zero Time for none
-	Reason       Reason    // of the pending end. ReasonStamp ends the sessions with another stamp, any other reason all
-	Lease        time.Time // when the lease of the caller that asks expires
+	ID            int64
+	Version       Version   // of its identity
+	Stamp         string    // as last seen
+	TokenVersion  int64     // grows by one with each refresh token stored
+	LastVouched   time.Time // when the provider last vouched for the person
+	LastAsked     time.Time // when the provider was last asked, whatever it answered
+	LastAnswer    Answer    // the last answer
+	GoneSince     time.Time // since when the provider says that the person is gone; the zero Time if it does not
+	PendingSince  time.Time // since when an end of sessions is pending; the zero Time for none
+	PendingReason Reason    // of the pending end. ReasonStamp ends the sessions with another stamp, any other reason all
+	LeaseUntil    time.Time // when the lease of the caller that asks expires
 }
 
 // ends reports whether an end of all sessions is pending.
-func (s *SignIn) ends() bool { return !s.Pending.IsZero() && s.Reason != ReasonStamp }
+func (s *SignIn) ends() bool { return !s.PendingSince.IsZero() && s.PendingReason != ReasonStamp }
 
 // refuses reports whether the provider refused the person when it last could
 // tell.
 func (s *SignIn) refuses() bool {
-	return s.ends() || !s.Gone.IsZero() || s.Answer == AnswerRejected || s.Answer == AnswerGone
+	return s.ends() || !s.GoneSince.IsZero() || s.LastAnswer == AnswerRejected || s.LastAnswer == AnswerGone
 }
 
 // Answer is the part of a sign-in's state that the last answer sets.
@@ -89,22 +89,22 @@ type answer struct {
 	rotated      bool  // the provider issued a new refresh token
 }
 
-// next is the transition of a sign-in at an answer. Asked becomes now and the
-// lease is released; the other columns become
+// next is the transition of a sign-in at an answer. LastAsked becomes now and
+// the lease is released; the other columns become
 //
-//	outcome      Answer         Checked  Gone         Pending, Reason                Stamp, Version
-//	vouched      Vouched        now      zero         stamp changed: now, stamp;  the answer's; an empty stamp keeps the old
-//	                                                  an end: now, stamp;
-//	                                                  else: same
-//	rejected     Rejected       same     zero         same                        same
-//	ended        Rejected       same     zero         now, ended; an end: same    same
-//	gone         Gone           same     now if zero  gone for grace: now, gone;  same
-//	                                                  an end: same; else: same
-//	never        Never          same     same         same                        same
-//	unavailable  Down, or Lost  same     same         same                        same
+//	outcome      LastAnswer     LastVouched  GoneSince    PendingSince, PendingReason  Stamp, Version
+//	vouched      Vouched        now          zero         stamp changed: now, stamp;   the answer's; an empty stamp keeps the old
+//	                                                      an end: now, stamp;
+//	                                                      else: same
+//	rejected     Rejected       same         zero         same                         same
+//	ended        Rejected       same         zero         now, ended; an end: same     same
+//	gone         Gone           same         now if zero  gone for grace: now, gone;   same
+//	                                                      an end: same; else: same
+//	never        Never          same         same         same                         same
+//	unavailable  Down, or Lost  same         same         same                         same
 //
 // Unavailable becomes Down after Vouched, Down and Never, and Lost after any
-// other Answer: grace is only for persons whom the provider last vouched for.
+// other LastAnswer: grace is only for persons whom the provider last vouched for.
 // Only an answer that vouches, or a login, clears a pending end of all
 // sessions; what stays pending is the end of the sessions with another stamp,
 // of which there may be none. TokenVersion grows by one with a new refresh
@@ -114,20 +114,20 @@ type answer struct {
 // that token since. Only the lease changes, so that a refusal of the old token
 // ends nothing.
 func next(s SignIn, a answer, grace time.Duration, now time.Time) SignIn {
-	s.Lease = time.Time{}
+	s.LeaseUntil = time.Time{}
 	if a.tokenVersion != s.TokenVersion {
 		return s
 	}
-	s.Asked = now
+	s.LastAsked = now
 	if a.rotated {
 		s.TokenVersion++
 	}
 	switch a.outcome {
 	case outcomeVouched:
 		if s.ends() || stampChanged(s.Stamp, a.stamp) {
-			s.Pending, s.Reason = now, ReasonStamp
+			s.PendingSince, s.PendingReason = now, ReasonStamp
 		}
-		s.Answer, s.Checked, s.Gone = AnswerVouched, now, time.Time{}
+		s.LastAnswer, s.LastVouched, s.GoneSince = AnswerVouched, now, time.Time{}
 		if a.stamp != "" {
 			s.Stamp = a.stamp
 		}
@@ -135,26 +135,26 @@ func next(s SignIn, a answer, grace time.Duration, now time.Time) SignIn {
 			s.Version = a.identity.Version
 		}
 	case outcomeRejected:
-		s.Answer, s.Gone = AnswerRejected, time.Time{}
+		s.LastAnswer, s.GoneSince = AnswerRejected, time.Time{}
 	case outcomeEnded:
-		s.Answer, s.Gone = AnswerRejected, time.Time{}
+		s.LastAnswer, s.GoneSince = AnswerRejected, time.Time{}
 		s.endAt(now, ReasonEnded)
 	case outcomeGone:
-		s.Answer = AnswerGone
-		if s.Gone.IsZero() {
-			s.Gone = now
+		s.LastAnswer = AnswerGone
+		if s.GoneSince.IsZero() {
+			s.GoneSince = now
 		}
-		if !now.Before(s.Gone.Add(grace)) {
+		if !now.Before(s.GoneSince.Add(grace)) {
 			s.endAt(now, ReasonGone)
 		}
 	case outcomeNever:
-		s.Answer = AnswerNever
+		s.LastAnswer = AnswerNever
 	default:
-		switch s.Answer {
+		switch s.LastAnswer {
 		case AnswerVouched, AnswerDown, AnswerNever:
-			s.Answer = AnswerDown
+			s.LastAnswer = AnswerDown
 		default:
-			s.Answer = AnswerLost
+			s.LastAnswer = AnswerLost
 		}
 	}
 	return s
@@ -163,7 +163,7 @@ func next(s SignIn, a answer, grace time.Duration, now time.Time) SignIn {
 // endAt makes an end of all sessions pending, unless one is pending already.
 func (s *SignIn) endAt(now time.Time, reason Reason) {
 	if !s.ends() {
-		s.Pending, s.Reason = now, reason
+		s.PendingSince, s.PendingReason = now, reason
 	}
 }
 
@@ -171,22 +171,22 @@ func (s *SignIn) endAt(now time.Time, reason Reason) {
 // and counts whichever token is stored. Unlike [next] it does not release the
 // lease, whose holder is still asking. The columns become
 //
-//	now             Answer   Asked, Checked  Gone  Pending, Reason, Stamp, Version  Lease  TokenVersion
-//	before Checked  same     same            same  same                             same   one more, with a new refresh token
-//	otherwise       Vouched  now             zero  as in next                       same   as in next
+//	now                 LastAnswer  LastAsked, LastVouched  GoneSince  Pending…, Stamp, Version  LeaseUntil  TokenVersion
+//	before LastVouched  same        same                    same       same                      same        one more, with a new refresh token
+//	otherwise           Vouched     now                     zero       as in next                same        as in next
 //
 // The first login of a sign-in starts from the zero SignIn.
 func loggedIn(s SignIn, a answer, now time.Time) SignIn {
-	if now.Before(s.Checked) { // the provider has vouched after this login
+	if now.Before(s.LastVouched) { // the provider has vouched after this login
 		if a.rotated {
 			s.TokenVersion++
 		}
 		return s
 	}
-	lease := s.Lease
+	lease := s.LeaseUntil
 	a.tokenVersion = s.TokenVersion
 	s = next(s, a, 0, now)
-	s.Lease = lease
+	s.LeaseUntil = lease
 	return s
 }
 
@@ -220,13 +220,13 @@ func (s SignIn) Adopts(is SignIn) []string {
 // nor ended, and the last answer is Lost. It reports whether there was such a
 // refusal.
 func voidRefusal(s SignIn, doubtedUntil time.Time) (_ SignIn, void bool) {
-	if !s.refuses() || s.Asked.After(doubtedUntil) {
+	if !s.refuses() || s.LastAsked.After(doubtedUntil) {
 		return s, false
 	}
 	if s.ends() {
-		s.Pending, s.Reason = time.Time{}, ""
+		s.PendingSince, s.PendingReason = time.Time{}, ""
 	}
-	s.Answer, s.Gone = AnswerLost, time.Time{}
+	s.LastAnswer, s.GoneSince = AnswerLost, time.Time{}
 	return s, true
 }
 
@@ -234,7 +234,7 @@ func voidRefusal(s SignIn, doubtedUntil time.Time) (_ SignIn, void bool) {
 // to count: the person is newly gone, or an end is newly pending. before is the
 // sign-in without void refusals, after the one that the answer made of it.
 func newlyEnded(before, after SignIn) bool {
-	return after.ends() && !before.ends() || !after.Gone.IsZero() && before.Gone.IsZero()
+	return after.ends() && !before.ends() || !after.GoneSince.IsZero() && before.GoneSince.IsZero()
 }
 
 // signInStatus is what a redemption does in a state of the sign-in.
@@ -276,11 +276,11 @@ const retryAfter = 30 * time.Second
 func status(s *SignIn, cfg *Config, doubtedUntil, began, now time.Time) signInStatus {
 	_, void := voidRefusal(*s, doubtedUntil)
 	window := min(retryAfter, cfg.Revalidate)
-	if !s.ends() && (s.Answer == AnswerVouched || s.Answer == AnswerNever) {
+	if !s.ends() && (s.LastAnswer == AnswerVouched || s.LastAnswer == AnswerNever) {
 		window = cfg.Revalidate
 	}
-	recent := now.Before(s.Asked.Add(window)) || !s.Asked.Before(began)
-	inGrace := s.Answer == AnswerDown && s.Gone.IsZero() && !s.ends() && now.Before(s.Checked.Add(cfg.Revalidate+cfg.Grace))
+	recent := now.Before(s.LastAsked.Add(window)) || !s.LastAsked.Before(began)
+	inGrace := s.LastAnswer == AnswerDown && s.GoneSince.IsZero() && !s.ends() && now.Before(s.LastVouched.Add(cfg.Revalidate+cfg.Grace))
 	switch {
 	case void && recent && !now.After(doubtedUntil):
 		return statusDoubted
@@ -292,11 +292,11 @@ func status(s *SignIn, cfg *Config, doubtedUntil, began, now time.Time) signInSt
 		return statusDue
 	case s.ends():
 		return statusEnding
-	case inGrace, s.Answer == AnswerVouched, s.Answer == AnswerNever:
+	case inGrace, s.LastAnswer == AnswerVouched, s.LastAnswer == AnswerNever:
 		return statusFresh
-	case s.Answer == AnswerRejected:
+	case s.LastAnswer == AnswerRejected:
 		return statusRejected
-	case s.Answer == AnswerGone:
+	case s.LastAnswer == AnswerGone:
 		return statusGone
 	}
 	return statusDown

@@ -31,12 +31,12 @@ var (
 
 	pendings = map[string]SignIn{
 		"none":      {},
-		"a stamp":   {Pending: noon.Add(-time.Minute), Reason: ReasonStamp},
-		"an end":    {Pending: noon.Add(-time.Minute), Reason: ReasonEnded},
-		"gone is":   {Pending: noon.Add(-time.Minute), Reason: ReasonGone},
-		"now stamp": {Pending: noon, Reason: ReasonStamp},
-		"now ended": {Pending: noon, Reason: ReasonEnded},
-		"now gone":  {Pending: noon, Reason: ReasonGone},
+		"a stamp":   {PendingSince: noon.Add(-time.Minute), PendingReason: ReasonStamp},
+		"an end":    {PendingSince: noon.Add(-time.Minute), PendingReason: ReasonEnded},
+		"gone is":   {PendingSince: noon.Add(-time.Minute), PendingReason: ReasonGone},
+		"now stamp": {PendingSince: noon, PendingReason: ReasonStamp},
+		"now ended": {PendingSince: noon, PendingReason: ReasonEnded},
+		"now gone":  {PendingSince: noon, PendingReason: ReasonGone},
 	}
 )
 
@@ -44,8 +44,8 @@ var (
 func signInOf(state, gone, pending string) SignIn {
 	p := pendings[pending]
 	return SignIn{
-		ID: 7, Version: Version{1}, Stamp: "old", TokenVersion: 3, Checked: noon.Add(-time.Hour), Asked: noon.Add(-time.Minute),
-		Answer: states[state], Gone: gones[gone], Pending: p.Pending, Reason: p.Reason, Lease: noon.Add(time.Second),
+		ID: 7, Version: Version{1}, Stamp: "old", TokenVersion: 3, LastVouched: noon.Add(-time.Hour), LastAsked: noon.Add(-time.Minute),
+		LastAnswer: states[state], GoneSince: gones[gone], PendingSince: p.PendingSince, PendingReason: p.PendingReason, LeaseUntil: noon.Add(time.Second),
 	}
 }
 
@@ -93,10 +93,10 @@ func TestNext(t *testing.T) {
 						was := signInOf(state, gone, pending)
 						a := answer{outcome: outcomes[said], tokenVersion: was.TokenVersion}
 						want := was
-						want.Asked, want.Lease, want.Answer = noon, time.Time{}, states[rows[said][state]]
-						want.Gone = gones[spaced(goneRows[said][dashed(gone)])]
+						want.LastAsked, want.LeaseUntil, want.LastAnswer = noon, time.Time{}, states[rows[said][state]]
+						want.GoneSince = gones[spaced(goneRows[said][dashed(gone)])]
 						if said == "gone" && gone == "not gone" {
-							want.Gone = noon
+							want.GoneSince = noon
 						}
 						row := said
 						switch {
@@ -106,10 +106,10 @@ func TestNext(t *testing.T) {
 							row += ",for-grace"
 						}
 						p := pendings[spaced(pendingRows[row][dashed(pending)])]
-						want.Pending, want.Reason = p.Pending, p.Reason
+						want.PendingSince, want.PendingReason = p.PendingSince, p.PendingReason
 						if said == "vouched" {
 							a.stamp, a.identity = stamp, identity
-							want.Checked, want.Version, want.Stamp = noon, identity.Version, cmp.Or(stamp, was.Stamp)
+							want.LastVouched, want.Version, want.Stamp = noon, identity.Version, cmp.Or(stamp, was.Stamp)
 						}
 						if diff := gocmp.Diff(want, next(was, a, grace, noon)); diff != "" {
 							t.Errorf("%s after %s, %s, pending %s (-want +got):\n%s", row, state, gone, pending, diff)
@@ -147,10 +147,10 @@ func TestNextToken(t *testing.T) {
 	for name, o := range outcomes {
 		was := signInOf("Vouched", "not gone", "none")
 		if got := next(was, answer{outcome: o, tokenVersion: 3, rotated: true}, grace, noon).TokenVersion; got != 4 {
-			t.Errorf("%s with another refresh token: Token = %d, want 4", name, got)
+			t.Errorf("%s with another refresh token: TokenVersion = %d, want 4", name, got)
 		}
 		want := was
-		want.Lease = time.Time{}
+		want.LeaseUntil = time.Time{}
 		if diff := gocmp.Diff(want, next(was, answer{outcome: o, tokenVersion: 2, rotated: true, stamp: "new", identity: identity}, grace, noon)); diff != "" {
 			t.Errorf("%s to a replaced token (-want +got):\n%s", name, diff)
 		}
@@ -169,12 +169,12 @@ func TestLoggedIn(t *testing.T) {
 						was := signInOf(state, gone, pending)
 						a := answer{outcome: outcomeVouched, stamp: stamp, identity: identity, rotated: rotated}
 						for _, after := range []time.Duration{-time.Hour, -time.Millisecond, 0, time.Millisecond, time.Hour} {
-							now, want := was.Checked.Add(after), was
+							now, want := was.LastVouched.Add(after), was
 							if after >= 0 {
 								asked := a
 								asked.tokenVersion = was.TokenVersion
 								want = next(was, asked, grace, now)
-								want.Lease = was.Lease
+								want.LeaseUntil = was.LeaseUntil
 							} else if rotated {
 								want.TokenVersion++
 							}
@@ -192,7 +192,7 @@ func TestLoggedIn(t *testing.T) {
 // TestLoggedInFirst: the row of a first login has the provider's answer.
 func TestLoggedInFirst(t *testing.T) {
 	for _, stamp := range []string{"new", ""} {
-		want := SignIn{Version: Version{2}, Stamp: stamp, Checked: noon, Asked: noon, Answer: AnswerVouched}
+		want := SignIn{Version: Version{2}, Stamp: stamp, LastVouched: noon, LastAsked: noon, LastAnswer: AnswerVouched}
 		if diff := gocmp.Diff(want, loggedIn(SignIn{}, answer{outcome: outcomeVouched, stamp: stamp, identity: identity}, noon)); diff != "" {
 			t.Errorf("a first login with the stamp %q (-want +got):\n%s", stamp, diff)
 		}
@@ -231,12 +231,12 @@ func TestVoidRefusal(t *testing.T) {
 				for _, tc := range []struct {
 					doubted time.Time
 					void    bool
-				}{{time.Time{}, false}, {s.Asked.Add(-time.Millisecond), false}, {s.Asked, refuses}, {noon, refuses}} {
+				}{{time.Time{}, false}, {s.LastAsked.Add(-time.Millisecond), false}, {s.LastAsked, refuses}, {noon, refuses}} {
 					want := s
 					if tc.void {
-						want.Answer, want.Gone = AnswerLost, time.Time{}
+						want.LastAnswer, want.GoneSince = AnswerLost, time.Time{}
 						if pending == "an end" {
-							want.Pending, want.Reason = time.Time{}, ""
+							want.PendingSince, want.PendingReason = time.Time{}, ""
 						}
 					}
 					got, void := voidRefusal(s, tc.doubted)

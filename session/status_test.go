@@ -33,22 +33,22 @@ func TestStatus(t *testing.T) {
 	for row, cells := range rows {
 		name, detail, _ := strings.Cut(row, ",")
 		state := func(age time.Duration) *SignIn {
-			s := &SignIn{Asked: noon.Add(-age), Answer: states[name]}
-			s.Checked = s.Asked
+			s := &SignIn{LastAsked: noon.Add(-age), LastAnswer: states[name]}
+			s.LastVouched = s.LastAsked
 			if detail == "gone" || name == "Gone" {
-				s.Gone = s.Asked
+				s.GoneSince = s.LastAsked
 			}
 			switch detail {
 			case "a-stamp-pending":
-				s.Pending, s.Reason = s.Asked, ReasonStamp
+				s.PendingSince, s.PendingReason = s.LastAsked, ReasonStamp
 			case "an-end-pending":
-				s.Pending, s.Reason = s.Asked, ReasonEnded
+				s.PendingSince, s.PendingReason = s.LastAsked, ReasonEnded
 			case "vouched-59m-before":
-				s.Checked = s.Asked.Add(-59 * time.Minute)
+				s.LastVouched = s.LastAsked.Add(-59 * time.Minute)
 			case "vouched-66m-before":
-				s.Checked = s.Asked.Add(-66 * time.Minute)
+				s.LastVouched = s.LastAsked.Add(-66 * time.Minute)
 			}
-			seen[s.Answer] = true
+			seen[s.LastAnswer] = true
 			return s
 		}
 		for column, want := range cells {
@@ -82,9 +82,9 @@ func checkDoubted(t *testing.T, row string, s *SignIn, cfg *Config, began time.T
 		{"is doubted", noon, "doubted"},
 		{"is doubted for longer", noon.Add(time.Minute), "doubted"},
 		{"was doubted since", noon.Add(-time.Millisecond), "due"},
-		{"was doubted before", s.Asked.Add(-time.Millisecond), want},
+		{"was doubted before", s.LastAsked.Add(-time.Millisecond), want},
 	} {
-		if tc.name == "was doubted since" && s.Asked.After(tc.doubted) {
+		if tc.name == "was doubted since" && s.LastAsked.After(tc.doubted) {
 			continue
 		}
 		if !s.refuses() || want == "due" {
@@ -101,7 +101,7 @@ func checkDoubted(t *testing.T, row string, s *SignIn, cfg *Config, began time.T
 func TestStatusRevalidateShort(t *testing.T) {
 	cfg := Config{Revalidate: time.Second, Grace: time.Hour}
 	for name, state := range states {
-		s := &SignIn{Answer: state, Asked: noon.Add(-time.Second), Checked: noon.Add(-time.Second)}
+		s := &SignIn{LastAnswer: state, LastAsked: noon.Add(-time.Second), LastVouched: noon.Add(-time.Second)}
 		want := statusDue
 		if state == AnswerDown {
 			want = statusStale

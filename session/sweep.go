@@ -26,9 +26,9 @@ type SweepStore interface {
 
 	// FinishPendingEnd ends sessions of a sign-in as [SessionStore.End] does,
 	// and clears its pending end. It does nothing, and returns false, if the
-	// sign-in's Asked is no longer asked, since a later answer or login may
-	// have cleared the end.
-	FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []Hash, e Ending) (bool, error)
+	// sign-in's LastAsked is no longer lastAsked, since a later answer or login
+	// may have cleared the end.
+	FinishPendingEnd(ctx context.Context, signIn int64, lastAsked time.Time, tokens []Hash, e Ending) (bool, error)
 }
 
 // sweeper ends expired sessions, deletes old rows, and makes pending ends
@@ -110,7 +110,7 @@ func (s *sweeper) finishPendingEnd(ctx context.Context, p *PendingEnd, now time.
 	if !decided {
 		return nil
 	}
-	if _, err := s.store.FinishPendingEnd(ctx, p.SignIn.ID, p.SignIn.Asked, tokens, p.SignIn.Reason.Ending("", now)); err != nil {
+	if _, err := s.store.FinishPendingEnd(ctx, p.SignIn.ID, p.SignIn.LastAsked, tokens, p.SignIn.PendingReason.Ending("", now)); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
 	return nil

@@ -13,9 +13,9 @@ import (
 )
 
 // LeaseSignIn gives one caller at a time the right to ask the provider about a sign-in.
-func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (leased bool, err error) {
+func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, lastAsked, now, until time.Time) (leased bool, err error) {
 	err = s.write(ctx, 1, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, "UPDATE sign_in SET lease_until = $1 WHERE id = $2 AND last_asked = $3 AND lease_until <= $4", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
+		tag, err := s.pool.Exec(ctx, "UPDATE sign_in SET lease_until = $1 WHERE id = $2 AND last_asked = $3 AND lease_until <= $4", session.Millis(until), signIn, session.Millis(lastAsked), session.Millis(now))
 		leased = err == nil && tag.RowsAffected() > 0
 		return err
 	})
@@ -25,7 +25,7 @@ func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until
 // StoreAnswer writes a provider's answer, if the caller still holds the lease.
 func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		before, err := lockLeasedSignIn(ctx, tx, a.SignIn, a.Lease)
+		before, err := lockLeasedSignIn(ctx, tx, a.SignIn, a.LeaseUntil)
 		if err != nil {
 			return err
 		}
@@ -52,8 +52,8 @@ func queueSignIn(b *pgx.Batch, change session.SignInChange) {
 	after, identity := &change.SignIn, change.Identity
 	b.Queue(`UPDATE sign_in SET identity_version = $2, stamp = $3, token_version = $4, last_vouched = $5, last_asked = $6, last_answer = $7,
 		gone_since = $8, pending_since = $9, pending_reason = $10, lease_until = $11 WHERE id = $1`,
-		after.ID, after.Version[:], text(after.Stamp), after.TokenVersion, session.Millis(after.Checked), session.Millis(after.Asked), int64(after.Answer),
-		session.Millis(after.Gone), session.Millis(after.Pending), string(after.Reason), session.Millis(after.Lease))
+		after.ID, after.Version[:], text(after.Stamp), after.TokenVersion, session.Millis(after.LastVouched), session.Millis(after.LastAsked), int64(after.LastAnswer),
+		session.Millis(after.GoneSince), session.Millis(after.PendingSince), string(after.PendingReason), session.Millis(after.LeaseUntil))
 	if identity != nil {
 		b.Queue("INSERT INTO identity (sign_in, body) VALUES ($1, $2) ON CONFLICT (sign_in) DO UPDATE SET body = excluded.body", after.ID, identity.Body)
 		b.Queue("UPDATE person SET user_name = $1 WHERE id = (SELECT person FROM sign_in WHERE id = $2) AND user_name <> $1", text(identity.User), after.ID)

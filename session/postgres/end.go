@@ -119,9 +119,9 @@ func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int
 
 // FinishPendingEnd makes the pending end of a sign-in final, unless its provider has
 // been asked since.
-func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
+func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, lastAsked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = $1 AND last_asked = $2", signIn, session.Millis(asked))
+		tag, err := tx.Exec(ctx, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = $1 AND last_asked = $2", signIn, session.Millis(lastAsked))
 		if done = err == nil && tag.RowsAffected() > 0; !done {
 			return err
 		}

@@ -111,14 +111,16 @@ func (f *scannedRow) toRow() (_ *session.Row, err error) {
 // scannedSignIn holds the columns of signInColumns.
 type scannedSignIn struct {
 	session.SignIn
-	version                                      []byte
-	stamp                                        text
-	checked, asked, answer, gone, pending, lease int64
+	version    []byte
+	stamp      text
+	lastAnswer int64
+
+	lastVouched, lastAsked, goneSince, pendingSince, leaseUntil int64
 }
 
 func (f *scannedSignIn) dest() []any {
 	return []any{
-		&f.ID, &f.version, &f.stamp, &f.TokenVersion, &f.checked, &f.asked, &f.answer, &f.gone, &f.pending, (*string)(&f.Reason), &f.lease,
+		&f.ID, &f.version, &f.stamp, &f.TokenVersion, &f.lastVouched, &f.lastAsked, &f.lastAnswer, &f.goneSince, &f.pendingSince, (*string)(&f.PendingReason), &f.leaseUntil,
 	}
 }
 
@@ -128,8 +130,8 @@ func (f *scannedSignIn) toSignIn() (session.SignIn, error) {
 	if copy(i.Version[:], f.version) != len(i.Version) {
 		return i, fmt.Errorf("the sign-in %d is damaged in the store", i.ID)
 	}
-	i.Stamp, i.Answer = string(f.stamp), session.Answer(f.answer)
-	i.Checked, i.Asked, i.Gone, i.Pending, i.Lease = at(f.checked), at(f.asked), at(f.gone), at(f.pending), at(f.lease)
+	i.Stamp, i.LastAnswer = string(f.stamp), session.Answer(f.lastAnswer)
+	i.LastVouched, i.LastAsked, i.GoneSince, i.PendingSince, i.LeaseUntil = at(f.lastVouched), at(f.lastAsked), at(f.goneSince), at(f.pendingSince), at(f.leaseUntil)
 	return i, nil
 }
 
@@ -171,15 +173,15 @@ func (s *Store) ProviderToken(ctx context.Context, signIn int64) (r session.Prov
 }
 
 // ListNotAskedSince returns one live session of a kind, with its identity, of each
-// sign-in that was last asked about at asked or before.
-func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
+// sign-in that was last asked about at since or before.
+func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, since time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, `
 			SELECT `+findColumns+`, f.body FROM (
 				SELECT DISTINCT ON (s.sign_in) s.hash FROM session s JOIN sign_in i ON i.id = s.sign_in
 				WHERE s.kind = $1 AND s.ended = 0 AND i.last_asked <= $2 AND i.id > $3 ORDER BY s.sign_in, s.hash LIMIT $4
 			) c JOIN session s ON s.hash = c.hash JOIN sign_in i ON i.id = s.sign_in JOIN identity f ON f.sign_in = i.id ORDER BY i.id`,
-			string(kind), session.Millis(asked), after, limit)
+			string(kind), session.Millis(since), after, limit)
 		if err != nil {
 			return err
 		}

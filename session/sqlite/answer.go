@@ -11,10 +11,10 @@ import (
 )
 
 // LeaseSignIn gives one caller at a time the right to ask the provider about a sign-in.
-func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until time.Time) (bool, error) {
+func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, lastAsked, now, until time.Time) (bool, error) {
 	var leased int
 	err := s.write(ctx, func(conn *sqlite.Conn) (err error) {
-		leased, err = execCount(conn, "UPDATE sign_in SET lease_until = ? WHERE id = ? AND last_asked = ? AND lease_until <= ?", session.Millis(until), signIn, session.Millis(asked), session.Millis(now))
+		leased, err = execCount(conn, "UPDATE sign_in SET lease_until = ? WHERE id = ? AND last_asked = ? AND lease_until <= ?", session.Millis(until), signIn, session.Millis(lastAsked), session.Millis(now))
 		return err
 	})
 	return err == nil && leased > 0, err
@@ -23,7 +23,7 @@ func (s *Store) LeaseSignIn(ctx context.Context, signIn int64, asked, now, until
 // StoreAnswer writes a provider's answer, if the caller still holds the lease.
 func (s *Store) StoreAnswer(ctx context.Context, a *session.AnswerUpdate) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {
-		before, err := readSignIn(conn, "id = ? AND lease_until = ?", a.SignIn, session.Millis(a.Lease))
+		before, err := readSignIn(conn, "id = ? AND lease_until = ?", a.SignIn, session.Millis(a.LeaseUntil))
 		if err != nil {
 			return err
 		}
@@ -59,8 +59,8 @@ func writeSignIn(conn *sqlite.Conn, change session.SignInChange) error {
 	after := &change.SignIn
 	if err := exec(conn, `UPDATE sign_in SET identity_version = ?, stamp = ?, token_version = ?, last_vouched = ?, last_asked = ?, last_answer = ?,
 		gone_since = ?, pending_since = ?, pending_reason = ?, lease_until = ? WHERE id = ?`,
-		after.Version[:], after.Stamp, after.TokenVersion, session.Millis(after.Checked), session.Millis(after.Asked), after.Answer, session.Millis(after.Gone),
-		session.Millis(after.Pending), after.Reason, session.Millis(after.Lease), after.ID); err != nil {
+		after.Version[:], after.Stamp, after.TokenVersion, session.Millis(after.LastVouched), session.Millis(after.LastAsked), after.LastAnswer, session.Millis(after.GoneSince),
+		session.Millis(after.PendingSince), after.PendingReason, session.Millis(after.LeaseUntil), after.ID); err != nil {
 		return err
 	}
 	if change.Identity != nil {

@@ -99,9 +99,9 @@ func liveStamps(conn *sqlite.Conn, signIn int64) (all []session.SessionStamp, er
 
 // FinishPendingEnd makes the pending end of a sign-in final, unless its provider has
 // been asked since.
-func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, asked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
+func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, lastAsked time.Time, tokens []session.Hash, e session.Ending) (done bool, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		n, err := execCount(conn, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = ? AND last_asked = ?", signIn, session.Millis(asked))
+		n, err := execCount(conn, "UPDATE sign_in SET pending_since = 0, pending_reason = '' WHERE id = ? AND last_asked = ?", signIn, session.Millis(lastAsked))
 		if err != nil || n == 0 {
 			return err
 		}

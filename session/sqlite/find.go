@@ -67,15 +67,15 @@ func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash)
 }
 
 // ListNotAskedSince returns a session of each sign-in that was last asked about at
-// asked or before.
-func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, asked time.Time, after int64, limit int) (all []session.Row, err error) {
+// since or before.
+func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, since time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return forEachRow(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.last_asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
 			row, err := readRow(stmt)
 			row.Body = readBlob(stmt, findColumnCount)
 			all = append(all, *row)
 			return err
-		}, kind, session.Millis(asked), after, limit)
+		}, kind, session.Millis(since), after, limit)
 	})
 	return all, err
 }
@@ -117,8 +117,8 @@ func scanSignIn(stmt *sqlite.Stmt, first int) (session.SignIn, error) {
 	number := func(column int) int64 { return stmt.ColumnInt64(first + column) }
 	at := func(column int) time.Time { return session.FromMillis(number(column)) }
 	s := session.SignIn{
-		ID: number(0), Stamp: stmt.ColumnText(first + 2), TokenVersion: number(3), Checked: at(4), Asked: at(5),
-		Answer: session.Answer(number(6)), Gone: at(7), Pending: at(8), Reason: session.Reason(stmt.ColumnText(first + 9)), Lease: at(10),
+		ID: number(0), Stamp: stmt.ColumnText(first + 2), TokenVersion: number(3), LastVouched: at(4), LastAsked: at(5),
+		LastAnswer: session.Answer(number(6)), GoneSince: at(7), PendingSince: at(8), PendingReason: session.Reason(stmt.ColumnText(first + 9)), LeaseUntil: at(10),
 	}
 	return s, readBytes(stmt, first+1, s.Version[:])
 }

@@ -19,7 +19,7 @@ func testLease(t *testing.T, s session.Store) {
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			ok, err := s.LeaseSignIn(t.Context(), p.ID, p.Asked, now, now.Add(15*time.Second))
+			ok, err := s.LeaseSignIn(t.Context(), p.ID, p.LastAsked, now, now.Add(15*time.Second))
 			if err != nil {
 				t.Error(err)
 			}
@@ -30,38 +30,38 @@ func testLease(t *testing.T, s session.Store) {
 	}
 	group.Wait()
 	check(t, "leases won by twenty concurrent callers", won.Load(), 1)
-	check(t, "the lease", find(t, s, row.Hash).SignIn.Lease, now.Add(15*time.Second))
-	lease := func(asked, now time.Time) bool {
+	check(t, "the lease", find(t, s, row.Hash).SignIn.LeaseUntil, now.Add(15*time.Second))
+	lease := func(lastAsked, now time.Time) bool {
 		t.Helper()
-		ok, err := s.LeaseSignIn(t.Context(), p.ID, asked, now, now.Add(15*time.Second))
+		ok, err := s.LeaseSignIn(t.Context(), p.ID, lastAsked, now, now.Add(15*time.Second))
 		must(t, err)
 		return ok
 	}
-	check(t, "LeaseSignIn while another caller holds it", lease(p.Asked, now.Add(14*time.Second)), false)
-	check(t, "LeaseSignIn after it has expired", lease(p.Asked, now.Add(15*time.Second)), true)
+	check(t, "LeaseSignIn while another caller holds it", lease(p.LastAsked, now.Add(14*time.Second)), false)
+	check(t, "LeaseSignIn after it has expired", lease(p.LastAsked, now.Add(15*time.Second)), true)
 	release := func(end, now time.Time) bool {
 		t.Helper()
-		ok, err := s.LeaseSignIn(t.Context(), p.ID, p.Asked, end, now)
+		ok, err := s.LeaseSignIn(t.Context(), p.ID, p.LastAsked, end, now)
 		must(t, err)
 		return ok
 	}
 	check(t, "release by a caller whose lease has expired", release(now.Add(15*time.Second), now.Add(16*time.Second)), false)
 	check(t, "release by the holder", release(now.Add(30*time.Second), now.Add(14*time.Second)), true)
-	check(t, "LeaseSignIn after the release", lease(p.Asked, now.Add(15*time.Second)), true)
-	if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, Lease: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
+	check(t, "LeaseSignIn after the release", lease(p.LastAsked, now.Add(15*time.Second)), true)
+	if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, LeaseUntil: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("StoreAnswer by a caller that lost the lease: %v, want ErrNotFound", err)
 	}
-	err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, Lease: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
+	err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, LeaseUntil: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
 	must(t, err)
-	check(t, "LeaseSignIn by a caller that read the row before the answer", lease(p.Asked, now.Add(time.Minute)), false)
+	check(t, "LeaseSignIn by a caller that read the row before the answer", lease(p.LastAsked, now.Add(time.Minute)), false)
 	check(t, "LeaseSignIn by a caller that read the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
 }
 
-// answered returns an AnswerUpdate.Next that sets Asked to at, releases the lease and
-// calls change unless it is nil.
+// answered returns an AnswerUpdate.Next that sets LastAsked to at, releases the lease
+// and calls change unless it is nil.
 func answered(at time.Time, change func(*session.SignIn)) func(session.SignIn) session.SignIn {
 	return func(p session.SignIn) session.SignIn {
-		p.Asked, p.Lease = at, time.Time{}
+		p.LastAsked, p.LeaseUntil = at, time.Time{}
 		if change != nil {
 			change(&p)
 		}
@@ -74,12 +74,12 @@ func storeAnswer(t *testing.T, s session.Store, h session.Hash, at time.Time, ch
 	t.Helper()
 	row := find(t, s, h)
 	until := at.Add(15 * time.Second)
-	won, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until)
+	won, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.LastAsked, at, until)
 	must(t, err)
 	if !won {
 		t.Fatalf("LeaseSignIn of %+v = false, want true", row.SignIn)
 	}
-	a.SignIn, a.Lease, a.Next = row.SignIn.ID, until, answered(at, change)
+	a.SignIn, a.LeaseUntil, a.Next = row.SignIn.ID, until, answered(at, change)
 	must(t, s.StoreAnswer(t.Context(), &a))
 }
 
@@ -96,18 +96,18 @@ func testStoreAnswer(t *testing.T, s session.Store) {
 		change func(*session.SignIn)
 		answer session.AnswerUpdate
 	}{
-		{"asked only", nil, session.AnswerUpdate{}},
-		{"an answer", func(s *session.SignIn) { s.Answer = session.AnswerDown }, session.AnswerUpdate{}},
-		{"gone", func(s *session.SignIn) { s.Answer, s.Gone = session.AnswerGone, at(3) }, session.AnswerUpdate{}},
-		{"a pending end", func(s *session.SignIn) { s.Pending, s.Reason = at(4), session.ReasonGone }, session.AnswerUpdate{}},
-		{"a refresh token", func(s *session.SignIn) { s.Answer = session.AnswerLost; s.TokenVersion++ }, session.AnswerUpdate{Sealed: []byte("rotated")}},
+		{"a change of LastAsked only", nil, session.AnswerUpdate{}},
+		{"an answer", func(s *session.SignIn) { s.LastAnswer = session.AnswerDown }, session.AnswerUpdate{}},
+		{"gone", func(s *session.SignIn) { s.LastAnswer, s.GoneSince = session.AnswerGone, at(3) }, session.AnswerUpdate{}},
+		{"a pending end", func(s *session.SignIn) { s.PendingSince, s.PendingReason = at(4), session.ReasonGone }, session.AnswerUpdate{}},
+		{"a refresh token", func(s *session.SignIn) { s.LastAnswer = session.AnswerLost; s.TokenVersion++ }, session.AnswerUpdate{Sealed: []byte("rotated")}},
 		{"a refresh token with the same TokenVersion", nil, session.AnswerUpdate{Sealed: []byte("void")}},
 		{"an identity", func(s *session.SignIn) {
-			s.Answer, s.Gone, s.Pending, s.Reason = session.AnswerVouched, time.Time{}, time.Time{}, ""
-			s.Checked, s.Version, s.Stamp = at(5), second.Version, "s2"
+			s.LastAnswer, s.GoneSince, s.PendingSince, s.PendingReason = session.AnswerVouched, time.Time{}, time.Time{}, ""
+			s.LastVouched, s.Version, s.Stamp = at(5), second.Version, "s2"
 		}, session.AnswerUpdate{Identity: &second}},
 		{"an identity with the same version", nil, session.AnswerUpdate{Identity: &session.StoredIdentity{User: "nobody", Body: []byte("void")}}},
-		{"never", func(s *session.SignIn) { s.Answer = session.AnswerNever }, session.AnswerUpdate{}},
+		{"never", func(s *session.SignIn) { s.LastAnswer = session.AnswerNever }, session.AnswerUpdate{}},
 	} {
 		before := signIn
 		storeAnswer(t, s, d.Hash, at(i+1), tc.change, tc.answer)
@@ -134,16 +134,16 @@ func testStoreAnswerAfterLogin(t *testing.T, s session.Store) {
 	row := create(t, s, draft("a", "alice"))
 	at := epoch.Add(time.Hour)
 	until := at.Add(15 * time.Second)
-	if won, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.Asked, at, until); !won || err != nil {
+	if won, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.LastAsked, at, until); !won || err != nil {
 		t.Fatalf("LeaseSignIn = %v, %v", won, err)
 	}
 	login := draft("b", "alice")
 	login.Created, login.Stamp, login.Identity = at.Add(time.Second), "s2", identity("alice2")
 	want := create(t, s, login).SignIn
-	check(t, "the lease after a login", want.Lease, until)
+	check(t, "the lease after a login", want.LeaseUntil, until)
 	var got session.SignIn
-	next := answered(at.Add(2*time.Second), func(s *session.SignIn) { s.Answer = session.AnswerDown })
-	must(t, s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Next: func(s session.SignIn) session.SignIn {
+	next := answered(at.Add(2*time.Second), func(s *session.SignIn) { s.LastAnswer = session.AnswerDown })
+	must(t, s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: row.SignIn.ID, LeaseUntil: until, Next: func(s session.SignIn) session.SignIn {
 		got = s
 		return next(s)
 	}}))

@@ -31,7 +31,7 @@ func testFirstLogins(t *testing.T, s session.Store) {
 		group.Wait()
 		last := drafts[len(drafts)-1]
 		want := find(t, s, last.Hash).SignIn
-		check(t, "the sign-in", want, session.SignIn{ID: want.ID, Version: last.Identity.Version, Stamp: last.Stamp, Checked: last.Created, Asked: last.Created, Pending: want.Pending, Reason: want.Reason})
+		check(t, "the sign-in", want, session.SignIn{ID: want.ID, Version: last.Identity.Version, Stamp: last.Stamp, LastVouched: last.Created, LastAsked: last.Created, PendingSince: want.PendingSince, PendingReason: want.PendingReason})
 		for _, d := range drafts {
 			check(t, "the sign-in of another login", find(t, s, d.Hash).SignIn, want)
 		}
@@ -61,10 +61,10 @@ func testConcurrent(t *testing.T, s session.Store) {
 						return
 					}
 					until := epoch.Add(time.Minute)
-					if _, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.Asked, epoch, until); err != nil {
+					if _, err := s.LeaseSignIn(t.Context(), row.SignIn.ID, row.SignIn.LastAsked, epoch, until); err != nil {
 						t.Error(err)
 					}
-					if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: row.SignIn.ID, Lease: until, Next: answered(epoch, nil), Identity: &d.Identity}); err != nil {
+					if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: row.SignIn.ID, LeaseUntil: until, Next: answered(epoch, nil), Identity: &d.Identity}); err != nil {
 						t.Error(err)
 					}
 				})

@@ -20,7 +20,7 @@ func testCreate(t *testing.T, s session.Store) {
 	row := create(t, s, d)
 	want := d.Row
 	want.Person = row.Person
-	want.SignIn = session.SignIn{ID: row.SignIn.ID, Version: d.Identity.Version, Stamp: "s1", TokenVersion: 1, Checked: epoch, Asked: epoch}
+	want.SignIn = session.SignIn{ID: row.SignIn.ID, Version: d.Identity.Version, Stamp: "s1", TokenVersion: 1, LastVouched: epoch, LastAsked: epoch}
 	check(t, "Find", *row, want)
 	byProviderToken, err := s.FindByProviderToken(t.Context(), tokenHash)
 	must(t, err)

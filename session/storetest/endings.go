@@ -204,7 +204,7 @@ func testSweepUnused(t *testing.T, s session.Store) {
 func testPending(t *testing.T, s session.Store) {
 	hour := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Hour) }
 	pend := func(name string, at time.Time, reason session.Reason) {
-		storeAnswer(t, s, hash(name), at, func(s *session.SignIn) { s.Pending, s.Reason = at, reason }, session.AnswerUpdate{})
+		storeAnswer(t, s, hash(name), at, func(s *session.SignIn) { s.PendingSince, s.PendingReason = at, reason }, session.AnswerUpdate{})
 	}
 	pending := func(before time.Time, after int64, limit int) (all []session.PendingEnd) {
 		t.Helper()
@@ -238,9 +238,9 @@ func testPending(t *testing.T, s session.Store) {
 	check(t, "a page", len(pending(hour(2), 0, 1)), 1)
 	check(t, "the next page", len(pending(hour(2), pending(hour(2), 0, 1)[0].SignIn.ID, 10)), 1)
 
-	finish := func(signIn int64, asked time.Time, tokens ...session.Hash) bool {
+	finish := func(signIn int64, lastAsked time.Time, tokens ...session.Hash) bool {
 		t.Helper()
-		done, err := s.FinishPendingEnd(t.Context(), signIn, asked, tokens, session.ReasonEnded.Ending("", hour(3)))
+		done, err := s.FinishPendingEnd(t.Context(), signIn, lastAsked, tokens, session.ReasonEnded.Ending("", hour(3)))
 		must(t, err)
 		return done
 	}
@@ -248,7 +248,7 @@ func testPending(t *testing.T, s session.Store) {
 	check(t, "the session after that", find(t, s, hash("a")).Reason, "")
 	check(t, "FinishPendingEnd of a pending end", finish(got[0].SignIn.ID, hour(1), hash("a"), hash("ended")), true)
 	row := find(t, s, hash("a"))
-	check(t, "the session that ended", []any{row.Reason, row.Ended, row.SignIn.Pending, row.SignIn.Reason}, []any{session.ReasonEnded, hour(3), time.Time{}, session.Reason("")})
+	check(t, "the session that ended", []any{row.Reason, row.Ended, row.SignIn.PendingSince, row.SignIn.PendingReason}, []any{session.ReasonEnded, hour(3), time.Time{}, session.Reason("")})
 	check(t, "a session that FinishPendingEnd did not name", find(t, s, hash("b")).Reason, "")
 	check(t, "a session that had ended before", find(t, s, hash("ended")).Reason, session.ReasonRevoked)
 	check(t, "pending ends left", len(pending(hour(9), 0, 10)), 1)

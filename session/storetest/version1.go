@@ -59,12 +59,12 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	check(t, "alice's session", *a, session.Row{
 		Hash: hash("a"), Kind: session.KindRefresh, Service: "registry", Stamp: "s1", Login: session.Login{Method: "password", Time: epoch},
 		Created: epoch, Expires: hour(1000), Used: hour(2), Person: a.Person, ProviderID: -42,
-		SignIn: session.SignIn{ID: 3, Version: identity("alice").Version, Stamp: "s1", Checked: hour(5), Asked: hour(6), Answer: session.AnswerGone, Gone: time.UnixMilli(99).UTC()},
+		SignIn: session.SignIn{ID: 3, Version: identity("alice").Version, Stamp: "s1", LastVouched: hour(5), LastAsked: hour(6), LastAnswer: session.AnswerGone, GoneSince: time.UnixMilli(99).UTC()},
 	})
 	check(t, "the revoked session", []any{revoked.Reason, revoked.Ended, revoked.SignIn}, []any{session.ReasonRevoked, hour(3), a.SignIn})
 	check(t, "persons", []any{elsewhere.Person == a.Person, b1.Person == b2.Person, a.Person == b1.Person}, []any{true, true, false})
 	check(t, "sign-ins", []any{elsewhere.SignIn.ID, elsewhere.ProviderID, b1.SignIn.ID, b1.SignIn.TokenVersion, b2.SignIn.ID}, []any{int64(4), int64(-43), int64(5), int64(1), int64(8)})
-	check(t, "the answer that was withheld", b2.SignIn.Answer, session.AnswerLost)
+	check(t, "the answer that was withheld", b2.SignIn.LastAnswer, session.AnswerLost)
 	for name, row := range map[string]*session.Row{"alice": a, "alice before": elsewhere, "bob married": b2} {
 		known, err := s.Identity(t.Context(), row.SignIn.ID)
 		must(t, err)
