@@ -86,7 +86,7 @@ func TestOpenCircuitBreaker(t *testing.T) {
 		t.Errorf("/readyz?all = %d %s, want 200", status, body)
 	}
 	now := time.Now()
-	row := session.Breaker{Provider: "local", Since: now, Tripped: now, DoubtedUntil: now.Add(time.Minute)}
+	row := session.Breaker{Provider: "local", FirstTripped: now, LastTripped: now, DoubtedUntil: now.Add(time.Minute)}
 	if swapped, err := h.store.SwapBreaker(t.Context(), session.Breaker{Provider: "local"}, row); !swapped || err != nil {
 		t.Fatalf("SwapBreaker = %v, %v", swapped, err)
 	}

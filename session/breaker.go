@@ -15,8 +15,8 @@ import "time"
 // breaker that never opened.
 type Breaker struct {
 	Provider     string
-	Since        time.Time // when it first tripped, after quietPeriod without
-	Tripped      time.Time // when it last tripped, to within renewInterval
+	FirstTripped time.Time // when it first tripped after the last quietPeriod
+	LastTripped  time.Time // when it last tripped, to within renewInterval
 	DoubtedUntil time.Time
 }
 
@@ -63,17 +63,17 @@ func trips(minute, tenMinutes window) bool {
 }
 
 // next is the transition of a breaker that trips at now: it is open for
-// doubtDuration from now, but at most until grace after Since. Refusals that go
-// on for longer count.
+// doubtDuration from now, but at most until grace after FirstTripped. Refusals
+// that go on for longer count.
 func (b Breaker) next(grace time.Duration, now time.Time) Breaker {
-	if !now.Before(b.Tripped.Add(quietPeriod)) {
-		b.Since = now
+	if !now.Before(b.LastTripped.Add(quietPeriod)) {
+		b.FirstTripped = now
 	}
 	until := now.Add(doubtDuration)
-	if limit := b.Since.Add(grace); limit.Before(until) {
+	if limit := b.FirstTripped.Add(grace); limit.Before(until) {
 		until = limit
 	}
-	b.Tripped = latest(b.Tripped, now)
+	b.LastTripped = latest(b.LastTripped, now)
 	b.DoubtedUntil = latest(b.DoubtedUntil, until)
 	return b
 }

@@ -196,7 +196,7 @@ func (b *breakers) takeTally(provider string, now time.Time) (body []byte, mayTr
 	one.tally.advance(now)
 	if one.loggedOpen && !one.row.isOpen(now) {
 		one.loggedOpen = false
-		b.log.Warn("circuit breaker closed: refusals of the provider count again", "provider", provider, "open_since", one.row.Since)
+		b.log.Warn("circuit breaker closed: refusals of the provider count again", "provider", provider, "open_since", one.row.FirstTripped)
 	}
 	if mayTrip = one.loggedOpen || one.tally.mayTrip(); mayTrip {
 		wake(b.wakes) // counts leave the windows with time
@@ -221,7 +221,7 @@ func (b *breakers) evaluate(ctx context.Context, provider string, now time.Time)
 	}
 	old := b.cachedRow(provider)
 	row := old.next(b.generation.Load().cfg.Grace, now)
-	if row.Since.Equal(old.Since) && row.Tripped.Sub(old.Tripped) < renewInterval {
+	if row.FirstTripped.Equal(old.FirstTripped) && row.LastTripped.Sub(old.LastTripped) < renewInterval {
 		return nil
 	}
 	switch swapped, err := b.store.SwapBreaker(ctx, old, row); {

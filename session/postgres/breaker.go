@@ -23,19 +23,19 @@ func (s *Store) Breakers(ctx context.Context) (all []session.Breaker, err error)
 }
 
 func scanBreaker(row pgx.CollectableRow) (b session.Breaker, err error) {
-	var since, tripped, until int64
-	err = row.Scan((*text)(&b.Provider), &since, &tripped, &until)
-	b.Since, b.Tripped, b.DoubtedUntil = session.FromMillis(since), session.FromMillis(tripped), session.FromMillis(until)
+	var first, last, until int64
+	err = row.Scan((*text)(&b.Provider), &first, &last, &until)
+	b.FirstTripped, b.LastTripped, b.DoubtedUntil = session.FromMillis(first), session.FromMillis(last), session.FromMillis(until)
 	return b, err
 }
 
 // SwapBreaker replaces old by row if old is unchanged (compare-and-swap).
 func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swapped bool, err error) {
 	query := "INSERT INTO breaker (provider, first_tripped, last_tripped, doubted_until) VALUES ($1, $2, $3, $4) ON CONFLICT (provider) DO NOTHING"
-	args := []any{text(row.Provider), session.Millis(row.Since), session.Millis(row.Tripped), session.Millis(row.DoubtedUntil)}
+	args := []any{text(row.Provider), session.Millis(row.FirstTripped), session.Millis(row.LastTripped), session.Millis(row.DoubtedUntil)}
 	if old != (session.Breaker{Provider: row.Provider}) {
 		query = "UPDATE breaker SET first_tripped = $2, last_tripped = $3, doubted_until = $4 WHERE provider = $1 AND first_tripped = $5 AND last_tripped = $6 AND doubted_until = $7"
-		args = append(args, session.Millis(old.Since), session.Millis(old.Tripped), session.Millis(old.DoubtedUntil))
+		args = append(args, session.Millis(old.FirstTripped), session.Millis(old.LastTripped), session.Millis(old.DoubtedUntil))
 	}
 	err = s.write(ctx, 1, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, query, args...)

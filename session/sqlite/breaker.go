@@ -18,7 +18,7 @@ func (s *Store) Breakers(ctx context.Context) (rows []session.Breaker, err error
 				return err
 			}
 			at := func(column int) time.Time { return session.FromMillis(stmt.ColumnInt64(column)) }
-			rows = append(rows, session.Breaker{Provider: stmt.ColumnText(0), Since: at(1), Tripped: at(2), DoubtedUntil: at(3)})
+			rows = append(rows, session.Breaker{Provider: stmt.ColumnText(0), FirstTripped: at(1), LastTripped: at(2), DoubtedUntil: at(3)})
 		}
 	})
 	return rows, err
@@ -26,15 +26,15 @@ func (s *Store) Breakers(ctx context.Context) (rows []session.Breaker, err error
 
 // SwapBreaker replaces old by row if old is unchanged (compare-and-swap).
 func (s *Store) SwapBreaker(ctx context.Context, old, row session.Breaker) (swapped bool, err error) {
-	since, tripped, until := session.Millis(row.Since), session.Millis(row.Tripped), session.Millis(row.DoubtedUntil)
+	first, last, until := session.Millis(row.FirstTripped), session.Millis(row.LastTripped), session.Millis(row.DoubtedUntil)
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
 		var n int
 		if old == (session.Breaker{Provider: row.Provider}) {
 			n, err = execCount(conn, "INSERT INTO breaker (provider, first_tripped, last_tripped, doubted_until) VALUES (?, ?, ?, ?) ON CONFLICT (provider) DO NOTHING",
-				row.Provider, since, tripped, until)
+				row.Provider, first, last, until)
 		} else {
 			n, err = execCount(conn, "UPDATE breaker SET first_tripped = ?, last_tripped = ?, doubted_until = ? WHERE provider = ? AND first_tripped = ? AND last_tripped = ? AND doubted_until = ?",
-				since, tripped, until, old.Provider, session.Millis(old.Since), session.Millis(old.Tripped), session.Millis(old.DoubtedUntil))
+				first, last, until, old.Provider, session.Millis(old.FirstTripped), session.Millis(old.LastTripped), session.Millis(old.DoubtedUntil))
 		}
 		swapped = n > 0
 		return err

@@ -13,9 +13,9 @@ import (
 func testBreaker(t *testing.T, s session.Store) {
 	minute := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Minute) }
 	never := session.Breaker{Provider: "corp"}
-	first := session.Breaker{Provider: "corp", Since: minute(0), Tripped: minute(0), DoubtedUntil: minute(1)}
-	later := session.Breaker{Provider: "corp", Since: minute(0), Tripped: minute(1), DoubtedUntil: minute(2)}
-	odd := session.Breaker{Provider: "sso\x00\xff", Since: minute(5), Tripped: minute(6), DoubtedUntil: minute(7)}
+	first := session.Breaker{Provider: "corp", FirstTripped: minute(0), LastTripped: minute(0), DoubtedUntil: minute(1)}
+	later := session.Breaker{Provider: "corp", FirstTripped: minute(0), LastTripped: minute(1), DoubtedUntil: minute(2)}
+	odd := session.Breaker{Provider: "sso\x00\xff", FirstTripped: minute(5), LastTripped: minute(6), DoubtedUntil: minute(7)}
 	rows := func(name string, want ...session.Breaker) {
 		t.Helper()
 		got, err := s.Breakers(t.Context())
@@ -38,7 +38,7 @@ func testBreaker(t *testing.T, s session.Store) {
 	swap("by a replica that read the row before the change", first, later, false)
 	swap("the row of another provider", session.Breaker{Provider: odd.Provider}, odd, true)
 	rows("two providers", later, odd)
-	swap("a row that does not exist", session.Breaker{Provider: "none", Since: minute(1)}, session.Breaker{Provider: "none", Since: minute(2)}, false)
+	swap("a row that does not exist", session.Breaker{Provider: "none", FirstTripped: minute(1)}, session.Breaker{Provider: "none", FirstTripped: minute(2)}, false)
 	rows("after that conflict, two providers", later, odd)
 }
 
