@@ -104,11 +104,10 @@ type answer struct {
 //	unavailable  Down, or Lost  same         same         same                         same
 //
 // Unavailable becomes Down after Vouched, Down and Never, and Lost after any
-// other LastAnswer: grace is only for persons whom the provider last vouched for.
-// Only an answer that vouches, or a login, clears a pending end of all
-// sessions; what stays pending is the end of the sessions with another stamp,
-// of which there may be none. TokenVersion grows by one with a new refresh
-// token.
+// other LastAnswer: grace is only for persons whom the provider last vouched
+// for. Only an answer that vouches, or a login, clears a pending end of all
+// sessions; the end of the sessions with another stamp stays pending, even if
+// there are none. TokenVersion grows by one with a new refresh token.
 //
 // An answer to a token other than the stored one is void: a login has replaced
 // that token since. Only the lease changes, so that a refusal of the old token
