@@ -11,9 +11,9 @@ import (
 	"shorepass/session/postgres/postgrestest"
 )
 
-// TestYieldLocksThePersonFirst: creating a session that another one yields locks rows
-// in the order of a login, so that the two cannot deadlock.
-func TestYieldLocksThePersonFirst(t *testing.T) {
+// TestDeriveLocksThePersonFirst: creating a derived session locks rows in the order of
+// a login, so that the two cannot deadlock.
+func TestDeriveLocksThePersonFirst(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
 	dsn := server.Database(t)

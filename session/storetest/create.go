@@ -211,26 +211,26 @@ func testSharedToken(t *testing.T, s session.Store) {
 	check(t, "tokens to revoke after another login", len(taken), 0)
 }
 
-// testYield: a session that another one yields points to its sign-in and does not
+// testDerive: a derived session points to the sign-in of its parent, and does not
 // change it.
-func testYield(t *testing.T, s session.Store) {
+func testDerive(t *testing.T, s session.Store) {
 	from := create(t, s, perLoginDraft("a", "alice"))
 	d := &session.Draft{Row: *from, Derived: true, Bound: 10, Label: "laptop", MadeBy: "an operator", Client: draft("", "").Client}
 	d.Hash, d.Kind, d.Service, d.Limits, d.Created = hash("pat"), session.KindPAT, "", `{"services":["registry"]}`, epoch.Add(time.Hour)
 	row := create(t, s, d)
 	want := d.Row
 	want.SignIn = from.SignIn
-	check(t, "the yielded session", *row, want)
+	check(t, "the derived session", *row, want)
 	listed, err := s.List(t.Context(), session.Selector{Kind: session.KindPAT}, session.Hash{}, 10)
 	must(t, err)
 	if len(listed) != 1 || listed[0].Label != "laptop" || listed[0].MadeBy != "an operator" || listed[0].Subject != "subject of alice" {
-		t.Errorf("List of the yielded session = %+v", listed)
+		t.Errorf("List of the derived session = %+v", listed)
 	}
 	_, err = s.End(t.Context(), []session.Hash{from.Hash}, session.ReasonRevoked.Ending("", epoch))
 	must(t, err)
 	taken, err := s.TakeRevocable(t.Context(), epoch, 10)
 	must(t, err)
-	check(t, "tokens to revoke while the yielded session lives", len(taken), 0)
+	check(t, "tokens to revoke while the derived session lives", len(taken), 0)
 	d.Hash, d.SignIn.ID = hash("without a sign-in"), 1<<40
 	if err := s.Create(t.Context(), d); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("Create for a sign-in that does not exist: %v, want ErrNotFound", err)

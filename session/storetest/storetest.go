@@ -27,7 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"bytes that are not UTF-8 are stored unchanged", testOddBytes},
 		{"logins of a person share a sign-in, or have one each", testPersons},
 		{"a later login replaces the refresh token of a shared sign-in", testSharedToken},
-		{"a yielded session points to the sign-in unchanged", testYield},
+		{"a derived session points to the sign-in unchanged", testDerive},
 		{"a grant is spent once", testGrant},
 		{"grants beyond Keep are deleted", testKeepGrants},
 		{"Admit evicts sessions at the bound", testPerPerson},
