@@ -99,7 +99,7 @@ func (k *loginChecker) HasLogin(login Login) bool {
 	return slices.ContainsFunc(k.users, func(name string) bool { return FoldCase(name) == FoldCase(string(login)) })
 }
 
-// TestNamesOfLocalUsers: A3: an account of another provider with the name of a local user is
+// TestNamesOfLocalUsers: an account of another provider with the name of a local user is
 // refused, unless one of the two has a prefix.
 func TestNamesOfLocalUsers(t *testing.T) {
 	for _, test := range []struct {

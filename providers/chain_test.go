@@ -224,7 +224,7 @@ func TestNewChainRefuses(t *testing.T) {
 		{"two of one name", []Config{{Name: "corp", Prefix: pointer("")}, {Name: "Corp", Kind: "ldap", Prefix: pointer("")}}, `provider[1].name: "Corp" is the name of provider[0] too`},
 		{"no prefix", []Config{corp, {Name: "b", Kind: "oidc", Prefix: pointer("")}}, "provider[0].prefix: is required where there is more than one"},
 		{"a file needs none", []Config{{Name: "f", Kind: "file"}, {Name: "corp", Kind: "ldap", Prefix: pointer("")}}, ""},
-		{"A3: no prefix with a file", []Config{{Name: "f", Kind: "file"}, corp}, "provider[1].prefix: is required where there is more than one"},
+		{"no prefix with a file", []Config{{Name: "f", Kind: "file"}, corp}, "provider[1].prefix: is required where there is more than one"},
 		{"two files", []Config{{Name: "f", Kind: "file"}, {Name: "g", Kind: "file"}}, ""},
 		{"remember too long", []Config{{Name: "corp", Remember: pointer(2 * time.Minute)}}, "provider[0].remember: 2m0s is not between"},
 		{"wrong_passwords below 1", []Config{{Name: "corp", WrongPasswords: -1}}, "provider[0].wrong_passwords: -1 is not between 1 and 50"},

@@ -13,7 +13,7 @@ import (
 	"shorepass/throttle"
 )
 
-// TestBurstOfGuesses (B2): concurrent distinct passwords have the same answers whether the name
+// TestBurstOfGuesses: concurrent distinct passwords have the same answers whether the name
 // exists or not, Retry-After included, though only those of an account are in flight.
 func TestBurstOfGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -67,7 +67,7 @@ func troubles() []trouble {
 	}
 }
 
-// TestCures: B10. The right password is refused twice at two addresses, and then the reason is
+// TestCures: the right password is refused twice at two addresses, and then the reason is
 // cured. It is accepted immediately after a reload, and within half a minute where only the
 // directory has changed.
 func TestCures(t *testing.T) {
@@ -122,7 +122,7 @@ func TestCuresAfterRestart(t *testing.T) {
 	}
 }
 
-// TestCachedRefusalHasFirstReason: B10. A refusal from a cache has the reason of the first
+// TestCachedRefusalHasFirstReason: a refusal from a cache has the reason of the first
 // refusal and, but for a wrong password, its text.
 func TestCachedRefusalHasFirstReason(t *testing.T) {
 	for _, test := range troubles() {
@@ -177,7 +177,7 @@ func TestStoreHasNoNames(t *testing.T) {
 	})
 }
 
-// TestAddressBudgetIsEmptyAfterReload: B10. Thirty-one people at one address are refused for a
+// TestAddressBudgetIsEmptyAfterReload: thirty-one people at one address are refused for a
 // claim that the configuration lacks. Once it is corrected, the budget of the address is
 // empty on every replica.
 func TestAddressBudgetIsEmptyAfterReload(t *testing.T) {
@@ -218,7 +218,7 @@ func TestAddressBudgetIsEmptyAfterReload(t *testing.T) {
 	})
 }
 
-// TestOtherRefusalIsCached: B11. A password of an account that the provider refuses for another
+// TestOtherRefusalIsCached: a password of an account that the provider refuses for another
 // reason is sent once in half a minute, and no more of them are sent than the limit.
 func TestOtherRefusalIsCached(t *testing.T) {
 	for _, reason := range []Reason{Disabled, Expired, Locked, MustChange} {

@@ -87,7 +87,7 @@ func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 
 // TestSlowPersonIsNoOutage: a bind that waits for one person (a second factor by phone) does
 // not make the provider unavailable, and is not logged, whether others log in during it or
-// not (B12). Where the provider's own probe right after it fails, the provider is down.
+// not. Where the provider's own probe right after it fails, the provider is down.
 func TestSlowPersonIsNoOutage(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -39,7 +39,7 @@ func TestGroupClaims(t *testing.T) {
 		{`["a, b", "cn=x,ou=y", "Domain Users"]`, GroupClaim{}, GroupNames{}, "Domain Users|a, b|cn=x,ou=y", ""},
 		{`["Devs", "devs"]`, GroupClaim{}, GroupNames{}, "Devs|devs", ""},
 
-		// D1: one odd value locks no person out.
+		// One odd value locks no person out.
 		{`["devs", " ops "]`, GroupClaim{}, GroupNames{}, "devs|ops", ""},
 		{`["devs", 42, -7, 1.5, 1e3]`, GroupClaim{}, GroupNames{}, "-7|1.5|1000|42|devs", ""},
 		{`["devs", 12345678901234567890]`, GroupClaim{}, GroupNames{}, "devs", "*"}, // it was rounded
@@ -52,7 +52,7 @@ func TestGroupClaims(t *testing.T) {
 		{`["devs", ""]`, GroupClaim{}, GroupNames{}, "devs", "*"},
 		{`["devs", "a\u0000"]`, GroupClaim{}, GroupNames{}, "devs", "*"},
 		{`["devs", "\ufffd"]`, GroupClaim{}, GroupNames{}, "devs", "*"},
-		{`["devs", "\u212a8s"]`, GroupClaim{}, GroupNames{}, "devs", "*"}, // A10: k8s without case
+		{`["devs", "\u212a8s"]`, GroupClaim{}, GroupNames{}, "devs", "*"}, // k8s without case
 		{`["devs", "` + strings.Repeat("x", 513) + `"]`, GroupClaim{}, GroupNames{}, "devs", "*"},
 		{`["devs", "\u0130K"]`, GroupClaim{}, GroupNames{}, "devs|İK", ""}, // human resources, in Turkish
 		{`true`, GroupClaim{}, GroupNames{}, "", "*"},
@@ -74,7 +74,7 @@ func TestGroupClaims(t *testing.T) {
 		{`["team-"]`, GroupClaim{}, rename("team-*", "*"), "", "*"},
 		{`[{"id": 7}]`, GroupClaim{}, rename("*", "team-*"), "", "*"},
 
-		// A6: one text.
+		// One text.
 		{`"team-blue"`, GroupClaim{}, GroupNames{}, "team-blue", ""},
 		{`""`, GroupClaim{}, GroupNames{}, "", ""},
 		{`" "`, comma, GroupNames{}, "", ""},
@@ -132,7 +132,7 @@ func TestGroupClaims(t *testing.T) {
 	}
 }
 
-// TestGroupNamesWithoutCase: A1: names keep the provider's spelling, and are compared without
+// TestGroupNamesWithoutCase: names keep the provider's spelling, and are compared without
 // case.
 func TestGroupNamesWithoutCase(t *testing.T) {
 	names := GroupNames{Only: []string{"REG-*", "ops"}, Rename: map[string]string{"reg-ADMIN": "admins", "Reg-T*": "t*"}}

@@ -105,7 +105,7 @@ func TestOneAddressLeavesRoom(t *testing.T) {
 	})
 }
 
-// TestOneAccountLeavesRoom: B3. However many logins of one account are in progress, at an
+// TestOneAccountLeavesRoom: however many logins of one account are in progress, at an
 // address with a proof, so that no queue limits them, those of others do not wait. Equal
 // ones share one verification, and those beyond the bound are unavailable.
 func TestOneAccountLeavesRoom(t *testing.T) {
@@ -151,7 +151,7 @@ func TestOneAccountLeavesRoom(t *testing.T) {
 	}
 }
 
-// TestLoginsAreBounded: B7. At a hanging directory no more logins wait than the bound; others
+// TestLoginsAreBounded: at a hanging directory no more logins wait than the bound; others
 // are unavailable immediately. A cached login is still answered at the address where it was
 // proved, and at no other: guesses of strangers are not counted then, so that the answer
 // must not tell which is right.

@@ -60,7 +60,7 @@ func (l *locking) record(right bool) {
 	}
 }
 
-// TestLocksNoAccount: B1. A directory with the threshold T locks no account in two days, where
+// TestLocksNoAccount: a directory with the threshold T locks no account in two days, where
 // the limit is T-1 and the window is the directory's. Two replicas have logins of machines
 // with stale passwords, of a stranger who guesses from many addresses, and of the person,
 // who mistypes at a known address.

@@ -9,7 +9,7 @@ import (
 	"shorepass/internal/share"
 )
 
-// TestBusyIsNotDown (B3): a provider is not down because one account has used up its share of
+// TestBusyIsNotDown: a provider is not down because one account has used up its share of
 // connections.
 func TestBusyIsNotDown(t *testing.T) {
 	m := newMember(nil, Config{Name: "corp", Kind: "ldap"}.WithDefaults())

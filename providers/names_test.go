@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestUserName: A10: a name that looks like or folds to another one is rejected.
+// TestUserName: a name that looks like or folds to another one is rejected.
 func TestUserName(t *testing.T) {
 	for _, test := range []struct {
 		found     string

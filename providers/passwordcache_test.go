@@ -116,7 +116,7 @@ func TestConcurrentEqualLoginsAreSentOnce(t *testing.T) {
 }
 
 // TestConcurrentOfflineLogins: equal ones share one verification where the provider issues no
-// refresh token (B3). Where it does, each has its own, and waits for the first alone.
+// refresh token. Where it does, each has its own, and waits for the first alone.
 func TestConcurrentOfflineLogins(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -26,7 +26,7 @@ func refreshers(t *testing.T, names ...string) *Chain {
 	return chainOf(t, newThrottle(t), all...)
 }
 
-// TestRefreshRoute: A4: a provider's refresh token goes to the provider that is named, or to
+// TestRefreshRoute: a provider's refresh token goes to the provider that is named, or to
 // the only one that can be meant; else to none, and the error says why. As in Basic, the
 // user name ends at the first colon.
 func TestRefreshRoute(t *testing.T) {
@@ -117,7 +117,7 @@ func TestRefreshRoute(t *testing.T) {
 	}
 }
 
-// TestRefreshRouteWithoutGrant: A4: where no provider accepts refresh tokens, the error
+// TestRefreshRouteWithoutGrant: where no provider accepts refresh tokens, the error
 // recommends no login name.
 func TestRefreshRouteWithoutGrant(t *testing.T) {
 	c := refreshers(t)
@@ -129,7 +129,7 @@ func TestRefreshRouteWithoutGrant(t *testing.T) {
 	}
 }
 
-// TestRefreshRouteOfPost: A4: in the form of a POST the user name has its colon.
+// TestRefreshRouteOfPost: in the form of a POST the user name has its colon.
 func TestRefreshRouteOfPost(t *testing.T) {
 	c := refreshers(t, "partner", "SSO")
 	for _, test := range []struct{ login, password, to string }{

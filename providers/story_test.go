@@ -102,11 +102,11 @@ func TestThrottleStories(t *testing.T) {
 			{0, "bob", "right", home, "401", 3},
 			{0, `corp\bob`, "w1", home, "401", 3},
 		}},
-		{name: "B2: a configured domain makes no other name window", edit: domains, steps: []step{
+		{name: "a configured domain makes no other name window", edit: domains, steps: []step{
 			{0, "bob", "w1", home, "401", 1}, {0, `corp\bob`, "w2", home, "401", 2}, {0, "bob@CORP.example", "w3", home, "401", 2},
 			{0, "bob", "w4", home, "429", 2}, {0, `corp\bob`, "w4", home, "429", 2}, {0, `CORP\bob`, "w4", home, "429", 2},
 		}},
-		{name: "B2: nor for a name without an account", edit: domains, steps: []step{
+		{name: "nor for a name without an account", edit: domains, steps: []step{
 			{0, "nobody", "w1", home, "401", 0}, {0, `corp\nobody`, "w2", home, "401", 0}, {0, "nobody@CORP.example", "w3", home, "401", 0},
 			{0, "nobody", "w4", home, "429", 0}, {0, `corp\nobody`, "w4", home, "429", 0}, {0, `CORP\nobody`, "w4", home, "429", 0},
 		}},

@@ -66,7 +66,7 @@ func TestDerivedSessions(t *testing.T) {
 	})
 }
 
-// TestGrantsAreBounded: B8: the one-time passwords of a person are bounded.
+// TestGrantsAreBounded: the one-time passwords of a person are bounded.
 func TestGrantsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{})

@@ -75,7 +75,7 @@ func TestEvict(t *testing.T) {
 	}
 }
 
-// TestFreshLoginsAreNotEvicted: B4: concurrent logins at per_person do not end
+// TestFreshLoginsAreNotEvicted: concurrent logins at per_person do not end
 // each other's tokens before their first use.
 func TestFreshLoginsAreNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestFreshLoginsAreNotEvicted(t *testing.T) {
 	})
 }
 
-// TestRowsAreBounded: B8: sessions evicted at per_person leave no row.
+// TestRowsAreBounded: sessions evicted at per_person leave no row.
 func TestRowsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCluster(t, 1, session.Config{PerPerson: 5})
@@ -127,7 +127,7 @@ func TestRowsAreBounded(t *testing.T) {
 	})
 }
 
-// TestEndedRowsAreBounded: B8: the ended sessions of an account that logs in
+// TestEndedRowsAreBounded: the ended sessions of an account that logs in
 // and revokes in turn are bounded.
 func TestEndedRowsAreBounded(t *testing.T) {
 	t.Parallel()

@@ -146,7 +146,7 @@ func (r *rowStore) SwapWindows(ctx context.Context, changes []Change) error {
 	return r.MemoryStore.SwapWindows(ctx, changes)
 }
 
-// TestRefusalsWriteAsManyRows (B9): Settle writes as many rows for a name without an
+// TestRefusalsWriteAsManyRows: Settle writes as many rows for a name without an
 // account, and for an account whose window is full, as for a wrong password: the row of
 // the name, that of the account or a padding row, and that of the address.
 func TestRefusalsWriteAsManyRows(t *testing.T) {

@@ -86,7 +86,7 @@ func TestStories(t *testing.T) {
 			{0, "bob", "w1", nowhere, "401 wrong password", 2}, {0, "bob", "w2", nowhere, "401 wrong password", 3}, {0, "bob", "w3", nowhere, "401 wrong password", 4},
 			{0, "bob", "right", nowhere, "429 name 31m0s", 4},
 		}},
-		{name: "B2: a name that does not exist has the same answers", steps: []step{
+		{name: "a name that does not exist has the same answers", steps: []step{
 			{0, "nobody", "w1", stranger, "401 no such account", 0}, {0, "nobody", "w2", stranger, "401 no such account", 0}, {0, "nobody", "w3", stranger, "401 no such account", 0},
 			{0, "nobody", "w4", stranger, "429 name 31m0s", 0}, {0, "nobody", "w1", stranger, "401 no such account", 0},
 			{31 * time.Minute, "nobody", "w4", stranger, "401 no such account", 0},
@@ -125,19 +125,19 @@ func TestStories(t *testing.T) {
 			{0, "bob", "w2", stranger, "401 wrong password", 5},
 			{0, "bob", "w3", stranger, "401 full", 5},
 		}},
-		{name: "B10: a password refused for another reason is sent again after 30 seconds", at: map[int]func(*directory){2: func(d *directory) { d.accounts["bob"].always = 0 }},
+		{name: "a password refused for another reason is sent again after 30 seconds", at: map[int]func(*directory){2: func(d *directory) { d.accounts["bob"].always = 0 }},
 			edit: func(d *directory) { d.accounts["bob"].always = OtherRefusal }, steps: []step{
 				{0, "bob", "right", stranger, "401 locked", 1},
 				{0, "bob", "right", stranger, "401 locked", 1}, // with the first reason
 				{31 * time.Second, "bob", "right", stranger, "200", 2},
 			}},
-		{name: "B10: a lifted lock works immediately where the state shows it", at: map[int]func(*directory){1: func(d *directory) {
+		{name: "a lifted lock works immediately where the state shows it", at: map[int]func(*directory){1: func(d *directory) {
 			d.accounts["bob"].always, d.accounts["bob"].state = 0, "s2"
 		}}, edit: func(d *directory) { d.accounts["bob"].always = OtherRefusal }, steps: []step{
 			{0, "bob", "right", stranger, "401 locked", 1},
 			{0, "bob", "right", stranger, "200", 2},
 		}},
-		{name: "B10: a refusal by the configuration leaves no entry in the account window",
+		{name: "a refusal by the configuration leaves no entry in the account window",
 			edit: func(d *directory) { d.accounts["bob"].fails["right"] = ProvedRefused }, at: map[int]func(*directory){3: func(d *directory) { delete(d.accounts["bob"].fails, "right") }}, steps: []step{
 				{0, "bob", "right", stranger, "401 configuration", 1},
 				{0, "bob", "right", stranger, "401 configuration", 1},
@@ -182,7 +182,7 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// TestProvedAddressesShareOneLimit (B1): a proof gives an address no limit of its own.
+// TestProvedAddressesShareOneLimit: a proof gives an address no limit of its own.
 func TestProvedAddressesShareOneLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()

@@ -47,9 +47,9 @@ func TestConfigValidate(t *testing.T) {
 		{"twice", Config{Users: []User{good, named("BOB")}}, `user[1].name: "BOB" is the name of user[0] too`},
 		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
 		{"the password itself", Config{Users: []User{{Name: "bob", Password: secret.New("hunter2")}}}, "user[0].password: is neither"},
-		{"A10: a name with an invisible character", Config{Users: []User{{Name: "b\ufe0fob", Password: secret.New(unknownHash)}}}, "user[0].name: \"b\ufe0fob\" cannot be a user"},
-		{"A10: a name that folds to another's", Config{Users: []User{{Name: "\u212aevin", Password: secret.New(unknownHash)}}}, "user[0].name: \"\u212aevin\" cannot be a user"},
-		{"A10: a group with an invisible character", Config{Users: []User{{Name: "bob", Password: secret.New(unknownHash), Groups: []string{"a\u200b"}}}}, "user[0].groups[0]: \"a\\u200b\" cannot be a group"},
+		{"a name with an invisible character", Config{Users: []User{{Name: "b\ufe0fob", Password: secret.New(unknownHash)}}}, "user[0].name: \"b\ufe0fob\" cannot be a user"},
+		{"a name that folds to another's", Config{Users: []User{{Name: "\u212aevin", Password: secret.New(unknownHash)}}}, "user[0].name: \"\u212aevin\" cannot be a user"},
+		{"a group with an invisible character", Config{Users: []User{{Name: "bob", Password: secret.New(unknownHash), Groups: []string{"a\u200b"}}}}, "user[0].groups[0]: \"a\\u200b\" cannot be a group"},
 		{"empty group", Config{Users: []User{{Name: "bob", Password: good.Password, Groups: []string{"a", ""}}}}, "user[0].groups[1]: \"\" cannot be a group"},
 		{"two e-mails", Config{Users: []User{{Name: "bob", Password: good.Password, Email: "a@b", Claims: map[string]any{"email": "c@d"}}}}, "user[0].claims.email: duplicates email"},
 	} {

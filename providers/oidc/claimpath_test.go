@@ -83,7 +83,7 @@ func TestOverage(t *testing.T) {
 		{claimSet{"hasgroups": false}, false},
 		{claimSet{"hasgroups": "false"}, false},
 		{claimSet{"hasgroups": "True"}, true},
-		{claimSet{"hasgroups": int64(1)}, true}, // A7: any value but false
+		{claimSet{"hasgroups": int64(1)}, true}, // any value but false
 		{claimSet{"hasgroups": map[string]any{}}, true},
 		{claimSet{"groups:src1": map[string]any{}}, true},
 	} {
