@@ -114,7 +114,7 @@ func (l *logins) doAlone(ctx context.Context, ends time.Time, ask func(context.C
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			l.log.Error("a provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			l.log.Error("a provider panicked", "error", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 			id, err = nil, errors.New("a provider panicked")
 		}
 	}()

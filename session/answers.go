@@ -23,6 +23,12 @@ type AnswerStore interface {
 // maxUnsaved bounds the buffer of answers that could not be stored.
 const maxUnsaved = 1000
 
+// unsavedAnswer is an answer of a provider that is not in the store yet.
+type unsavedAnswer struct {
+	*AnswerUpdate
+	provider string // for the log
+}
+
 // answerWriter writes answers to the store, with retry and backoff. What the
 // store does not take within the lease goes into a write-behind buffer: a
 // rotated refresh token exists nowhere else.
@@ -33,24 +39,24 @@ type answerWriter struct {
 	retries chan struct{} // signals that the buffer has an answer
 
 	mu      sync.Mutex
-	unsaved map[int64]AnswerUpdate // by sign-in; at most maxUnsaved
+	unsaved map[int64]unsavedAnswer // by sign-in; at most maxUnsaved
 }
 
 func newAnswerWriter(store AnswerStore, clock *clock, log *slog.Logger) *answerWriter {
-	return &answerWriter{store: store, clock: clock, log: log, retries: make(chan struct{}, 1), unsaved: make(map[int64]AnswerUpdate)}
+	return &answerWriter{store: store, clock: clock, log: log, retries: make(chan struct{}, 1), unsaved: make(map[int64]unsavedAnswer)}
 }
 
-// save writes an answer, and retries with exponential backoff until the lease
-// expires. After that the answer is buffered until the store is back, and is
-// stored unless another replica has asked in the meantime.
-func (a *answerWriter) save(ctx context.Context, s *AnswerUpdate) error {
+// save writes an answer of a provider, and retries with exponential backoff
+// until the lease expires. After that the answer is buffered until the store is
+// back, and is stored unless another replica has asked in the meantime.
+func (a *answerWriter) save(ctx context.Context, provider string, s *AnswerUpdate) error {
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		err := a.store.StoreAnswer(ctx, s)
 		switch {
 		case err == nil:
 			return nil
 		case errors.Is(err, ErrNotFound):
-			a.log.Warn("a provider's answer came after its lease had expired, and is dropped", "sign_in", s.SignIn)
+			a.log.Warn("a provider's answer came after its lease had expired, and is dropped", "provider", provider, "sign_in", s.SignIn)
 			return nil
 		}
 		late := !a.clock.now().Add(wait).Before(s.LeaseUntil)
@@ -61,18 +67,18 @@ func (a *answerWriter) save(ctx context.Context, s *AnswerUpdate) error {
 			case <-ctx.Done():
 			}
 		}
-		buffered := a.buffer(s)
-		a.log.Error("a provider's answer could not be stored", "sign_in", s.SignIn, "kept_in_memory", buffered, "error", err)
+		buffered := a.buffer(unsavedAnswer{s, provider})
+		a.log.Error("a provider's answer could not be stored", "provider", provider, "sign_in", s.SignIn, "buffered", buffered, "error", err)
 		return unavailable(fmt.Errorf("store a provider's answer: %w", err))
 	}
 }
 
 // buffer puts an answer into the buffer, and reports whether there was room.
-func (a *answerWriter) buffer(s *AnswerUpdate) bool {
+func (a *answerWriter) buffer(s unsavedAnswer) bool {
 	a.mu.Lock()
 	ok := len(a.unsaved) < maxUnsaved
 	if ok {
-		a.unsaved[s.SignIn] = *s
+		a.unsaved[s.SignIn] = s
 	}
 	a.mu.Unlock()
 	wake(a.retries)
@@ -88,9 +94,9 @@ func (a *answerWriter) retry(ctx context.Context, signIn int64) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	switch err := a.store.StoreAnswer(ctx, &s); {
+	switch err := a.store.StoreAnswer(ctx, s.AnswerUpdate); {
 	case errors.Is(err, ErrNotFound):
-		a.log.Warn("a provider's answer came too late, since another replica has asked, and is dropped", "sign_in", s.SignIn)
+		a.log.Warn("a provider's answer came too late, since another replica has asked, and is dropped", "provider", s.provider, "sign_in", s.SignIn)
 	case err != nil:
 		return true, unavailable(fmt.Errorf("store a provider's answer: %w", err))
 	}

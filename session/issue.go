@@ -136,7 +136,7 @@ func (s *Sessions) RevokeProviderToken(id *providers.Identity) {
 	_ = s.tasks.begin(func() { // at shutdown the token is left to expire
 		ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
 		defer cancel()
-		err := catchPanic(s.log, func() error {
+		err := catchPanic(s.log.With("provider", id.Provider), func() error {
 			return s.revoker.atProvider(ctx, id.Provider, providerID(id.Provider, id.Fingerprint), id.RefreshToken)
 		})
 		if err != nil {

@@ -123,7 +123,7 @@ func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Ro
 	}
 	before, _ := voidRefusal(row.SignIn, doubtedUntil)
 	v.reportAnswer(ctx, row, known, before, update.Next(before), now)
-	return v.answers.save(ctx, update)
+	return v.answers.save(ctx, known.Provider, update)
 }
 
 // doubtedUntil returns until when a provider is or was doubted, for a sign-in
@@ -159,7 +159,7 @@ func (v *revalidator) reportAnswer(ctx context.Context, row *Row, known *provide
 		forget = forget && now.After(doubtedUntil)
 	}
 	if err != nil {
-		v.log.Warn("could not count an answer of the provider for its circuit breaker", "provider", known.Provider, "error", err)
+		v.log.Warn("could not count an answer of the provider for its circuit breaker", "provider", known.Provider, "sign_in", row.SignIn.ID, "error", err)
 	}
 	if forget {
 		v.generation.Load().forgetPerson(known.Provider, known.Subject)
@@ -227,7 +227,7 @@ func (v *revalidator) askProvider(ctx context.Context, g *generation, row *Row, 
 		a, providerToken, err = answerOf(found, err)
 	}
 	if a.outcome == outcomeUnavailable && !isProviderFailure(err) && v.mayWarn() {
-		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "session", row.Hash.ID(), "error", err)
+		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "sign_in", row.SignIn.ID, "session", row.Hash.ID(), "error", err)
 	}
 	a.tokenVersion = sealed.TokenVersion
 	if sealed.Body == nil || providerToken.IsZero() || providerToken.Equal(id.RefreshToken) {

@@ -68,15 +68,16 @@ func (v *revoker) revoke(ctx context.Context, sealed SealedToken) {
 			return // it would revoke the tokens of the other sign-ins too; revoking the last one revokes this one
 		}
 	}
+	log := v.log.With("provider", sealed.Provider, "sign_in", sealed.SignIn)
 	providerToken, err := v.keys.open(sealed.name(), sealed.Body)
 	if err == nil {
 		// Close does not cancel it: the token is no longer in the store.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 		defer cancel()
-		err = catchPanic(v.log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, providerToken) })
+		err = catchPanic(log, func() error { return v.atProvider(limited, sealed.Provider, sealed.ProviderID, providerToken) })
 	}
 	if err != nil {
-		v.log.Warn("could not revoke a refresh token", "provider", sealed.Provider, "sign_in", sealed.name(), "error", err)
+		log.Warn("could not revoke a refresh token", "error", err)
 	}
 }
 

@@ -42,7 +42,7 @@ func (t *tasks) close() bool {
 func catchPanic(log *slog.Logger, do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			log.Error("a provider panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			log.Error("a provider panicked", "error", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 			err = unavailable(errors.New("a provider panicked"))
 		}
 	}()
