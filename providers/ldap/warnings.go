@@ -31,9 +31,9 @@ func newWarnings() *warnings {
 }
 
 // add logs a warning, unless it was logged within warnInterval.
-func (w *warnings) add(text string) {
-	if w.due(text) {
-		w.log.Warn("directory: " + text)
+func (w *warnings) add(problem string) {
+	if w.due(problem) {
+		w.log.Warn("the directory has a problem", "problem", problem)
 	}
 }
 

@@ -184,7 +184,7 @@ func (m *claimMapper) groupNames(sets claimSets) (groups, unsure []string, err e
 // warn logs, once, why the groups of a person are incomplete.
 func (m *claimMapper) warn(problem string) {
 	if log := m.log.Load(); log != nil && m.warned.CompareAndSwap(false, true) {
-		log.Warn("some groups of a person are not known, so rules that deny a group deny this person: the claim " + m.groups.String() + ": " + problem)
+		log.Warn("some groups of a person are not known, so rules that deny a group deny this person", "claim", m.groups.String(), "problem", problem)
 	}
 }
 
