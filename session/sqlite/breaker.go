@@ -63,6 +63,6 @@ func (s *Store) Tallies(ctx context.Context, provider, replica string, since tim
 // deleteOldTallies deletes counts that are older than any window of the circuit
 // breaker.
 func deleteOldTallies(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
-	return execCount(conn, "DELETE FROM tally WHERE (provider, replica) IN (SELECT provider, replica FROM tally WHERE written <= ? LIMIT ?)",
+	return execCount(conn, "DELETE FROM tally WHERE (provider, replica) IN (SELECT provider, replica FROM tally WHERE written <= ? LIMIT ? + 0)",
 		session.Millis(t.DeleteTallies), limit)
 }

@@ -155,7 +155,7 @@ func deleteSurplus(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	}
 	signIns, err := deleteReturning(conn, `DELETE FROM session WHERE hash IN (
 		SELECT hash FROM session WHERE person = ? AND kind = ? AND ended > 0 AND provider_token_hash IS NULL
-		ORDER BY ended DESC LIMIT ? OFFSET ?) RETURNING sign_in`, person, d.Kind, session.DeleteBatch, d.KeepEnded)
+		ORDER BY ended DESC LIMIT ? + 0 OFFSET ?) RETURNING sign_in`, person, d.Kind, session.DeleteBatch, d.KeepEnded)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func endWhere(conn *sqlite.Conn, e session.Ending, where string, args ...any) (i
 // ListPendingEnds returns sign-ins with a pending end, and their live sessions.
 func (s *Store) ListPendingEnds(ctx context.Context, before time.Time, after int64, limit int) (all []session.PendingEnd, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		err := forEachRow(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending_since > 0 AND i.pending_since <= ? AND i.id > ? ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
+		err := forEachRow(conn, "SELECT "+signInColumns+", p.provider, p.subject FROM sign_in i JOIN person p ON p.id = i.person WHERE i.pending_since > 0 AND i.pending_since <= ? AND i.id > ? ORDER BY i.id LIMIT ? + 0", func(stmt *sqlite.Stmt) error {
 			signIn, err := scanSignIn(stmt, 1)
 			all = append(all, session.PendingEnd{SignIn: signIn, Provider: stmt.ColumnText(12), Subject: stmt.ColumnText(13)})
 			return err
@@ -116,15 +116,15 @@ func (s *Store) FinishPendingEnd(ctx context.Context, signIn int64, lastAsked ti
 // of each table, those that ended or expired long ago.
 func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (touched int, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) error {
-		if touched, err = endWhere(conn, t.EndExpired(), "expires <= ? LIMIT ?", session.Millis(t.Now), limit); err != nil {
+		if touched, err = endWhere(conn, t.EndExpired(), "expires <= ? LIMIT ? + 0", session.Millis(t.Now), limit); err != nil {
 			return err
 		}
 		for _, kind := range t.Kinds {
-			n, err := endWhere(conn, t.EndIdle(), "kind = ? AND last_used > 0 AND last_used <= ? LIMIT ?", kind.Kind, session.Millis(kind.Idle), limit-touched)
+			n, err := endWhere(conn, t.EndIdle(), "kind = ? AND last_used > 0 AND last_used <= ? LIMIT ? + 0", kind.Kind, session.Millis(kind.Idle), limit-touched)
 			if touched += n; err != nil {
 				return err
 			}
-			n, err = endWhere(conn, t.EndUnused(), "kind = ? AND last_used = 0 AND created <= ? LIMIT ?", kind.Kind, session.Millis(kind.Unused), limit-touched)
+			n, err = endWhere(conn, t.EndUnused(), "kind = ? AND last_used = 0 AND created <= ? LIMIT ? + 0", kind.Kind, session.Millis(kind.Unused), limit-touched)
 			if touched += n; err != nil {
 				return err
 			}
@@ -144,7 +144,7 @@ func (s *Store) Sweep(ctx context.Context, t session.SweepTimes, limit int) (tou
 // ended a while ago. SQLite uses a partial index only if the query repeats its WHERE
 // terms literally.
 const deletableSessions = `SELECT hash FROM session WHERE ended > 0 AND ended <= ?1 AND provider_token_hash IS NULL
-	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND last_used = 0 AND provider_token_hash IS NULL LIMIT ?3`
+	UNION ALL SELECT hash FROM session WHERE ended > 0 AND ended > ?1 AND ended <= ?2 AND last_used = 0 AND provider_token_hash IS NULL LIMIT ?3 + 0`
 
 // deleteEndedSessions deletes deletableSessions, and expired leases of first uses.
 func deleteEndedSessions(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
@@ -195,7 +195,7 @@ func deleteUnusedSignIn(conn *sqlite.Conn, signIn int64) error {
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.write(ctx, func(conn *sqlite.Conn) (err error) {
 		if taken, err = readSealed(conn, `r.revocable_since > 0 AND NOT EXISTS (
-			SELECT 1 FROM auth_grant g WHERE g.sign_in = r.sign_in AND g.spent = 0 AND g.expires > ?) LIMIT ?`, session.Millis(now), limit); err != nil {
+			SELECT 1 FROM auth_grant g WHERE g.sign_in = r.sign_in AND g.spent = 0 AND g.expires > ?) LIMIT ? + 0`, session.Millis(now), limit); err != nil {
 			return err
 		}
 		for i := range taken {

@@ -70,7 +70,7 @@ func (s *Store) FindByProviderToken(ctx context.Context, tokenHash session.Hash)
 // since or before.
 func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, since time.Time, after int64, limit int) (all []session.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return forEachRow(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.last_asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ?", func(stmt *sqlite.Stmt) error {
+		return forEachRow(conn, "SELECT "+findColumns+findBody+findFrom+"s.kind = ? AND s.ended = 0 AND i.last_asked <= ? AND i.id > ? GROUP BY i.id ORDER BY i.id LIMIT ? + 0", func(stmt *sqlite.Stmt) error {
 			row, err := readRow(stmt)
 			row.Body = readBlob(stmt, findColumnCount)
 			all = append(all, *row)

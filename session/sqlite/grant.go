@@ -22,7 +22,7 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 		signIns, err := deleteReturning(conn, `DELETE FROM auth_grant WHERE hash IN (
 			SELECT g.hash FROM sign_in i JOIN auth_grant g ON g.sign_in = i.id
 			WHERE i.person = (SELECT person FROM sign_in WHERE id = ?) AND g.kind = ?
-			ORDER BY g.created DESC, g.hash = ? DESC LIMIT ? OFFSET ?) RETURNING sign_in`, g.SignIn, g.Kind, g.Hash[:], session.DeleteBatch, g.Keep)
+			ORDER BY g.created DESC, g.hash = ? DESC LIMIT ? + 0 OFFSET ?) RETURNING sign_in`, g.SignIn, g.Kind, g.Hash[:], session.DeleteBatch, g.Keep)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.
 
 // deleteExpiredGrants deletes grants that expired at t.DeleteGrants or before.
 func deleteExpiredGrants(conn *sqlite.Conn, t session.SweepTimes, limit int) (int, error) {
-	signIns, err := deleteReturning(conn, "DELETE FROM auth_grant WHERE hash IN (SELECT hash FROM auth_grant WHERE expires <= ? LIMIT ?) RETURNING sign_in", session.Millis(t.DeleteGrants), limit)
+	signIns, err := deleteReturning(conn, "DELETE FROM auth_grant WHERE hash IN (SELECT hash FROM auth_grant WHERE expires <= ? LIMIT ? + 0) RETURNING sign_in", session.Millis(t.DeleteGrants), limit)
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,9 @@ import (
 )
 
 // exec runs a statement, which conn caches prepared.
+//
+// A statement writes a limit as LIMIT ? + 0. The planner reads the value of a LIMIT ?,
+// so that SQLite would prepare the statement again each time a value is bound to it.
 func exec(conn *sqlite.Conn, query string, args ...any) error {
 	return sqlitex.Execute(conn, query, &sqlitex.ExecOptions{Args: args})
 }

@@ -36,7 +36,7 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	}
 	query := "SELECT " + listColumns + ` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
 		JOIN identity f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
-		WHERE s.hash > ? AND ` + where + " ORDER BY s.hash LIMIT ?"
+		WHERE s.hash > ? AND ` + where + " ORDER BY s.hash LIMIT ? + 0"
 	read := func(stmt *sqlite.Stmt) error {
 		one, err := readListed(stmt)
 		all = append(all, one)
@@ -99,7 +99,7 @@ func readListed(stmt *sqlite.Stmt) (session.ListedSession, error) {
 // ListSealed returns providers' refresh tokens in the order of their sign-ins.
 func (s *Store) ListSealed(ctx context.Context, after int64, limit int) (all []session.SealedToken, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		all, err = readSealed(conn, "r.sign_in > ? ORDER BY r.sign_in LIMIT ?", after, limit)
+		all, err = readSealed(conn, "r.sign_in > ? ORDER BY r.sign_in LIMIT ? + 0", after, limit)
 		return err
 	})
 	return all, err

@@ -104,7 +104,7 @@ func notNil(b []byte) []byte {
 // ScanWindows implements [throttle.Store].
 func (s *Store) ScanWindows(ctx context.Context, after throttle.MAC, limit int) (rows []throttle.Row, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return forEachRow(conn, "SELECT key, version, expires, body FROM throttle WHERE key > ? AND length(body) > 0 ORDER BY key LIMIT ?", func(stmt *sqlite.Stmt) error {
+		return forEachRow(conn, "SELECT key, version, expires, body FROM throttle WHERE key > ? AND length(body) > 0 ORDER BY key LIMIT ? + 0", func(stmt *sqlite.Stmt) error {
 			row := throttle.Row{Version: stmt.ColumnInt64(1), Expires: session.FromMillis(stmt.ColumnInt64(2)), Body: readBlob(stmt, 3)}
 			err := readBytes(stmt, 0, row.Key[:])
 			rows = append(rows, row)
@@ -122,7 +122,7 @@ func deleteExpiredWindows(conn *sqlite.Conn, t session.SweepTimes, limit int) (i
 	if err != nil {
 		return 0, fmt.Errorf("count the rows of the throttle: %w", err)
 	}
-	n, err := execCount(conn, "DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE expires <= ? ORDER BY expires LIMIT ?)", before, limit)
+	n, err := execCount(conn, "DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE expires <= ? ORDER BY expires LIMIT ? + 0)", before, limit)
 	if err != nil {
 		return 0, fmt.Errorf("delete rows of the throttle: %w", err)
 	}
