@@ -102,21 +102,22 @@ func asRejection(err error) error {
 	return err
 }
 
-// notSentError is an error of a secret that did not reach the provider.
-type notSentError struct{ err error }
+// notCountedError is an error that [NotCounted] wrapped.
+type notCountedError struct{ err error }
 
-func (e notSentError) Error() string { return e.err.Error() }
-func (e notSentError) Unwrap() error { return e.err }
+func (e notCountedError) Error() string { return e.err.Error() }
+func (e notCountedError) Unwrap() error { return e.err }
 
-// NotSent wraps an error that means unavailable, and says that the secret did not reach
-// the provider: it was not sent, or the provider's probe right after it failed too.
-func NotSent(err error) error { return notSentError{err} }
+// NotCounted wraps an error that means unavailable, and says that the provider counted no
+// wrong secret: the secret was not sent or not checked, the probe right after it failed
+// too, or the provider accepted it and failed later.
+func NotCounted(err error) error { return notCountedError{err} }
 
-// MayHaveArrived reports whether the secret may have reached the provider, and been
-// counted there, though no answer came: err does not come from [NotSent].
-func MayHaveArrived(err error) bool {
-	_, notSent := errors.AsType[notSentError](err)
-	return !notSent
+// MayBeCounted reports whether the provider may have counted a wrong secret although no
+// answer came: err does not come from [NotCounted].
+func MayBeCounted(err error) bool {
+	_, notCounted := errors.AsType[notCountedError](err)
+	return !notCounted
 }
 
 // RotatedError is an error of [Revalidator.Revalidate] after the provider has replaced

@@ -75,7 +75,7 @@ func TestAvailabilityIsLoggedWhenItChanges(t *testing.T) {
 	}
 	ask(ErrRejected)
 	logged("while it answers", "")
-	ask(NotSent(errors.New("connection refused")))
+	ask(NotCounted(errors.New("connection refused")))
 	logged("when it is down", `level=WARN msg="a provider is unavailable" provider=corp error="connection refused"`)
 	ask(context.Canceled)
 	logged("when requests are canceled", "")
@@ -95,7 +95,7 @@ func TestSlowPersonIsNoOutage(t *testing.T) {
 		want   string
 	}{
 		{"the bind may have arrived", context.DeadlineExceeded, "[]"},
-		{"the probe right after fails too", NotSent(context.DeadlineExceeded), "[corp]"},
+		{"the probe right after fails too", NotCounted(context.DeadlineExceeded), "[corp]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer

@@ -108,11 +108,11 @@ func (m *member) recordAnswer(err error) error {
 }
 
 // recordPersonAnswer does the same with the outcome of a request that carried a person's
-// secret. Where the secret may have arrived and no answer came, the cause may be this
+// secret. Where the secret may have been counted and no answer came, the cause may be this
 // account alone (a second factor, an account that the provider fails on), so that it says
 // nothing about the provider's health.
 func (m *member) recordPersonAnswer(err error) error {
-	if !isUnrecognized(err) || !MayHaveArrived(err) {
+	if !isUnrecognized(err) || !MayBeCounted(err) {
 		m.recordAvailability(err)
 	}
 	return m.wrap(err)

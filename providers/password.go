@@ -57,7 +57,7 @@ func (c *Chain) askProviders(ctx context.Context, a *throttle.Attempt, cred Cred
 		case errors.Is(err, ErrNotMine) && c.doubted(m) == nil:
 			continue
 		case isUnrecognized(err):
-			settle(a, NotSent(err))
+			settle(a, NotCounted(err))
 			return nil, nil, err
 		case err != nil:
 			return nil, nil, c.rejectAtLookup(ctx, a, m, began, cred, err)
@@ -180,10 +180,10 @@ func outcomeOf(err error) throttle.Outcome {
 	switch {
 	case err == nil:
 		return throttle.Proved
-	case isUnrecognized(err) && MayHaveArrived(err):
-		return throttle.MayHaveArrived
+	case isUnrecognized(err) && MayBeCounted(err):
+		return throttle.MayBeCounted
 	case isUnrecognized(err):
-		return throttle.NotSent
+		return throttle.NotCounted
 	}
 	switch ReasonOf(err) {
 	case WrongPassword:

@@ -119,7 +119,7 @@ func TestRightAndUnsentPasswordsTakeNoRoom(t *testing.T) {
 		}
 		d.set(nil)
 		for i := range 10 {
-			d.refuse[fmt.Sprint("w", i)] = NotSent(errors.New("connection refused"))
+			d.refuse[fmt.Sprint("w", i)] = NotCounted(errors.New("connection refused"))
 			try("while no bind is sent", fmt.Sprint("w", i), stranger, "503")
 		}
 		clear(d.refuse)
@@ -133,9 +133,9 @@ func TestRightAndUnsentPasswordsTakeNoRoom(t *testing.T) {
 	})
 }
 
-// TestMayHaveArrived: a password that was sent and not answered counts each time that it is
+// TestMayBeCounted: a password that was sent and not answered counts each time that it is
 // sent, as it may at the directory. A window full of these alone is 503.
-func TestMayHaveArrived(t *testing.T) {
+func TestMayBeCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{accounts: bob(), refuse: map[string]error{"slow": context.DeadlineExceeded}}
 		c := one(t, d, nil)

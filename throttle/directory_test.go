@@ -66,7 +66,7 @@ func (d *directory) prove(p *person, password string) Outcome {
 	if p.always != 0 {
 		o = p.always
 	}
-	if o != NotSent {
+	if o != NotCounted {
 		d.proofs = append(d.proofs, password)
 	}
 	switch {

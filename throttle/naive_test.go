@@ -49,7 +49,7 @@ func (w naiveWindow) at(now time.Time, quiet time.Duration, ofName bool) {
 	var youngest time.Time
 	for password, k := range w {
 		if asked := k.inFlight; !asked.IsZero() && !now.Before(asked.Add(leaseTTL)) {
-			w.happens(event{password: password, what: MayHaveArrived, asked: asked}, ofName)
+			w.happens(event{password: password, what: MayBeCounted, asked: asked}, ofName)
 		}
 	}
 	for _, k := range w {
@@ -84,18 +84,18 @@ func (w naiveWindow) happens(e event, ofName bool) {
 		stays = false
 	case ProvedRefused:
 		stays = ofName
-	case NotSent:
+	case NotCounted:
 		stays = k.outcome != 0
-	case MayHaveArrived:
+	case MayBeCounted:
 		if ofName {
 			stays = k.outcome != 0
 		} else {
-			k.outcome, k.failures, k.sent = MayHaveArrived, k.failures+1, e.asked
+			k.outcome, k.failures, k.sent = MayBeCounted, k.failures+1, e.asked
 		}
 	}
 	switch e.what {
 	case Wrong, OtherRefusal, ProvedRefused:
-		if k.outcome == 0 || k.outcome == MayHaveArrived {
+		if k.outcome == 0 || k.outcome == MayBeCounted {
 			k.failures++
 		}
 		if k.outcome, k.state = e.what, e.state; e.what != OtherRefusal {
@@ -130,7 +130,7 @@ func (w naiveWindow) total(only Outcome) (n int) {
 			continue
 		}
 		n += k.failures
-		if !k.inFlight.IsZero() && (k.outcome == 0 || k.outcome == MayHaveArrived) {
+		if !k.inFlight.IsZero() && (k.outcome == 0 || k.outcome == MayBeCounted) {
 			n++
 		}
 	}
@@ -151,7 +151,7 @@ func (n *naive) verdict(now time.Time, password, state byte, proved bool) string
 	switch {
 	case k == nil && account.total(0) < room:
 		return "ask"
-	case k == nil && account.total(MayHaveArrived) >= room:
+	case k == nil && account.total(MayBeCounted) >= room:
 		return "503"
 	case k == nil:
 		return "full"
@@ -159,7 +159,7 @@ func (n *naive) verdict(now time.Time, password, state byte, proved bool) string
 		return "wait"
 	case k.outcome == Wrong && k.state == state:
 		return "repeat"
-	case k.outcome == MayHaveArrived && account.total(0) >= room:
+	case k.outcome == MayBeCounted && account.total(0) >= room:
 		return "503"
 	}
 	return "ask"
@@ -255,7 +255,7 @@ func (g *game) settle(i int, o Outcome) {
 	g.windows = settle(g.at(), &a.req, o, "why", a.asked)
 	g.naive.events = append(g.naive.events, event{a.password, g.now, o, a.asked, a.req.state[0]})
 	switch o {
-	case Wrong, MayHaveArrived:
+	case Wrong, MayBeCounted:
 		g.arrive(a.asked)
 	case Proved, ProvedRefused:
 		g.directory.count = 0
@@ -301,7 +301,7 @@ func FuzzWindow(f *testing.F) {
 			case s%8 < 3:
 				g.guess(n%7, s%8 == 0)
 			case s%8 < 6:
-				g.settle(int(n), []Outcome{Proved, ProvedRefused, Wrong, OtherRefusal, NotSent, MayHaveArrived}[n%6])
+				g.settle(int(n), []Outcome{Proved, ProvedRefused, Wrong, OtherRefusal, NotCounted, MayBeCounted}[n%6])
 			case s%8 == 6:
 				g.pass([]time.Duration{time.Second, 14 * time.Second, leaseTTL, time.Minute, 10 * time.Minute, 29 * time.Minute, 31 * time.Minute}[n%7])
 			default: // a new password, or an unlocked account: the directory resets its count

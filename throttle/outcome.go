@@ -49,13 +49,13 @@ type Cause struct {
 type Outcome int
 
 const (
-	Proved         Outcome = iota + 1 // 200
-	ProvedRefused                     // 401: right, and refused by the configuration
-	Wrong                             // 401: a wrong password
-	OtherRefusal                      // 401: refused for another reason, such as a lock
-	Unknown                           // 401: no provider has the name, or several accounts have it
-	NotSent                           // 503: the password did not reach the provider
-	MayHaveArrived                    // 503: no answer, and the password may have reached the provider
+	Proved        Outcome = iota + 1 // 200
+	ProvedRefused                    // 401: right, and refused by the configuration
+	Wrong                            // 401: a wrong password
+	OtherRefusal                     // 401: refused for another reason, such as a lock
+	Unknown                          // 401: no provider has the name, or several accounts have it
+	NotCounted                       // 503: the provider counted no wrong password, such as one that was not sent
+	MayBeCounted                     // 503: no answer, and the provider may have counted a wrong password
 )
 
 // is401 reports whether the client gets 401, so that the outcome counts for its

@@ -138,8 +138,8 @@ func reserveName(w windows, r *request, now time.Time) (windows, error) {
 //	ProvedRefused    401      stays         removed
 //	Wrong            401      stays         stays, with the state
 //	OtherRefusal     401      stays         stays
-//	NotSent          503      as before     as before
-//	MayHaveArrived   503      as before     stays, and weighs one more each time
+//	NotCounted       503      as before     as before
+//	MayBeCounted     503      as before     stays, and weighs one more each time
 //
 // An entry that is as before is removed where the password had no answer before.
 // Where another attempt has taken the lease of the entry since, the lease stays,
@@ -161,7 +161,7 @@ func settle(w windows, r *request, o Outcome, reason string, asked time.Time) wi
 	case OtherRefusal:
 		inName.recordRefusal(refused, reason, inName.taken)
 		inAccount.recordRefusal(refused, reason, inAccount.taken)
-	case NotSent:
+	case NotCounted:
 		inName.dropReason()
 		inAccount.dropReason()
 	default:

@@ -10,7 +10,7 @@ import (
 // after it (write-behind). The cause goes with a refusal, and is repeated for an equal
 // password that is refused without asking; each of its texts is cut at 200 bytes. An
 // attempt that reserved no entry counts for its address alone. One that is never
-// settled is MayHaveArrived.
+// settled is MayBeCounted.
 func (a *Attempt) Settle(o Outcome, cause Cause) {
 	if a.done {
 		return
@@ -26,7 +26,7 @@ func (a *Attempt) Settle(o Outcome, cause Cause) {
 		// Where the outcome cannot be written, the lease of the entry expires.
 		_ = a.rows.update(ctx, func(now time.Time) ([]Change, error) { return a.outcomeChanges(now, o, cause.Reason) })
 	}
-	if o != Proved && o != NotSent {
+	if o != Proved && o != NotCounted {
 		run(write)
 		return
 	}
@@ -107,7 +107,7 @@ func (a *Attempt) outcomeChanges(now time.Time, o Outcome, reason string) (chang
 // End ends the attempt, settled or not. It may be called again.
 func (a *Attempt) End() {
 	if a.reserved {
-		a.Settle(MayHaveArrived, Cause{})
+		a.Settle(MayBeCounted, Cause{})
 	}
 	if !a.done {
 		a.done = true

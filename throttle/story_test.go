@@ -144,17 +144,17 @@ func TestStories(t *testing.T) {
 				{31 * time.Second, "bob", "right", stranger, "401 configuration", 2},
 				{31 * time.Second, "bob", "right", stranger, "200", 3},
 			}},
-		{name: "a password that was not sent takes no entry", edit: func(d *directory) { d.accounts["bob"].always = NotSent }, at: map[int]func(*directory){5: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
+		{name: "a password that was not sent takes no entry", edit: func(d *directory) { d.accounts["bob"].always = NotCounted }, at: map[int]func(*directory){5: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
 			{0, "bob", "w1", stranger, "503", 0}, {0, "bob", "w2", stranger, "503", 0}, {0, "bob", "w3", stranger, "503", 0}, {0, "bob", "w4", stranger, "503", 0}, {0, "bob", "w4", stranger, "503", 0},
 			{0, "bob", "w1", stranger, "401 wrong password", 1}, {0, "bob", "w2", stranger, "401 wrong password", 2}, {0, "bob", "w3", stranger, "401 wrong password", 3},
 			{0, "bob", "w4", stranger, "429 name 31m0s", 3},
 		}},
-		{name: "a password that may have arrived counts each time, in the account window alone", edit: func(d *directory) { d.accounts["bob"].always = MayHaveArrived }, at: map[int]func(*directory){5: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
+		{name: "a password that may have arrived counts each time, in the account window alone", edit: func(d *directory) { d.accounts["bob"].always = MayBeCounted }, at: map[int]func(*directory){5: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
 			{0, "bob", "right", stranger, "503", 1}, {0, "bob", "right", stranger, "503", 2}, {0, "bob", "w", stranger, "503", 3},
 			{0, "bob", "right", stranger, "503 unanswered", 3}, {0, "bob", "w2", stranger, "503 unanswered", 3},
 			{31 * time.Minute, "bob", "right", stranger, "200", 4},
 		}},
-		{name: "a wrong password after a lost answer counts twice", edit: func(d *directory) { d.accounts["bob"].always = MayHaveArrived }, at: map[int]func(*directory){1: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
+		{name: "a wrong password after a lost answer counts twice", edit: func(d *directory) { d.accounts["bob"].always = MayBeCounted }, at: map[int]func(*directory){1: func(d *directory) { d.accounts["bob"].always = 0 }}, steps: []step{
 			{0, "bob", "w1", stranger, "503", 1},
 			{0, "bob", "w1", stranger, "401 wrong password", 2}, // which the directory may have counted twice
 			{0, "bob", "w2", stranger, "401 wrong password", 3},

@@ -127,11 +127,11 @@ func TestSettle(t *testing.T) {
 		{Wrong, theirs, "1 refused leased 8, 2 refused", "1 wrong leased 8, 2 wrong"},
 		{OtherRefusal, asked, "1 refused, 2 refused", "1 refused, 2 wrong"},
 		{OtherRefusal, again, "1 refused, 2 refused", "1 refused, 2 wrong"},
-		{NotSent, asked, "2 refused", "2 wrong"},
-		{NotSent, again, "1 refused, 2 refused", "1 wrong, 2 wrong"},
-		{MayHaveArrived, asked, "2 refused", "1 lost, 2 wrong"},
-		{MayHaveArrived, again, "1 refused, 2 refused", "1 lost x2, 2 wrong"},
-		{MayHaveArrived, theirs, "1 unanswered x0 leased 8, 2 refused", "1 lost leased 8, 2 wrong"},
+		{NotCounted, asked, "2 refused", "2 wrong"},
+		{NotCounted, again, "1 refused, 2 refused", "1 wrong, 2 wrong"},
+		{MayBeCounted, asked, "2 refused", "1 lost, 2 wrong"},
+		{MayBeCounted, again, "1 refused, 2 refused", "1 lost x2, 2 wrong"},
+		{MayBeCounted, theirs, "1 unanswered x0 leased 8, 2 refused", "1 lost leased 8, 2 wrong"},
 	} {
 		first := map[string][2]entry{
 			asked:  {leasedTo(7, inWindow(1, noAnswer, 0)), leasedTo(7, inWindow(1, noAnswer, 0))},
@@ -152,11 +152,11 @@ func TestSettle(t *testing.T) {
 }
 
 // TestExpiredLease: in the account window an expired lease leaves the same as the outcome
-// MayHaveArrived.
+// MayBeCounted.
 func TestExpiredLease(t *testing.T) {
 	for _, e := range []entry{inWindow(1, noAnswer, 0), inWindow(1, wrong, 1), inWindow(1, lost, 2)} {
 		w := window{[]entry{leasedTo(8, e)}}
-		settled := settle(windows{account: w}, requestOf(func(t *request) { t.holder = 8 }), MayHaveArrived, "", noon).account
+		settled := settle(windows{account: w}, requestOf(func(t *request) { t.holder = 8 }), MayBeCounted, "", noon).account
 		for _, at := range []struct {
 			time time.Time
 			want string

@@ -153,7 +153,7 @@ func (p *Provider) prove(ctx context.Context, a *account, password secret.Text) 
 func (p *Provider) verify(ctx context.Context, key string, h hash, password secret.Text) (bool, error) {
 	release, err := p.slots.Acquire(ctx, key)
 	if err != nil {
-		return false, providers.NotSent(fmt.Errorf("verify a password: %w", err))
+		return false, providers.NotCounted(fmt.Errorf("verify a password: %w", err))
 	}
 	defer release()
 	return h.matches([]byte(password.Reveal())), nil

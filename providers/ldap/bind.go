@@ -29,7 +29,7 @@ func (c *conn) bind(ctx context.Context, timeout time.Duration, dn string, passw
 func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, password secret.Text) error {
 	release, err := d.bind.acquire(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
-		return providers.NotSent(err)
+		return providers.NotCounted(err)
 	}
 	defer release()
 	c, response, err := d.bindPerson(ctx, shareKey, dn, password, false)
@@ -46,7 +46,7 @@ func (d *directory) checkPassword(ctx context.Context, shareKey, dn string, pass
 func (d *directory) openPersonConn(ctx context.Context, shareKey, dn string, password secret.Text) (person personConn, err error) {
 	release, err := d.bind.acquire(ctx, d.slowAccounts.shareKey(shareKey))
 	if err != nil {
-		return personConn{}, providers.NotSent(err)
+		return personConn{}, providers.NotCounted(err)
 	}
 	c, response, err := d.bindPerson(ctx, shareKey, dn, password, true)
 	if err != nil {
@@ -71,7 +71,7 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 		began := time.Now()
 		c, err := d.bind.checkout(ctx, fresh, tried)
 		if err != nil {
-			return nil, bindResponse{}, providers.NotSent(err)
+			return nil, bindResponse{}, providers.NotCounted(err)
 		}
 		response, err := c.bind(ctx, d.timeout-time.Since(began), dn, password, d.policyControl)
 		if err == nil {
@@ -84,7 +84,7 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 			return nil, bindResponse{}, d.probeAfterNoAnswer(ctx, shareKey, c.server, err)
 		}
 		if ctxDone(ctx) {
-			return nil, bindResponse{}, providers.NotSent(fmt.Errorf("%w: %w", err, ctxError(ctx)))
+			return nil, bindResponse{}, providers.NotCounted(fmt.Errorf("%w: %w", err, ctxError(ctx)))
 		}
 		if c.reused && !fresh {
 			fresh = true // an idle connection broke
@@ -96,11 +96,11 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 
 // probeAfterNoAnswer returns the error of a password that was sent and not
 // answered. If the service's own probe shows right after it that the server is
-// down, the password counts as not arrived; else it may have arrived.
+// down, the password is not counted; else it may be.
 func (d *directory) probeAfterNoAnswer(ctx context.Context, shareKey string, s *server, err error) error {
 	probeErr := d.probe(ctx, s, nil)
 	if showsDown(probeErr) {
-		return notArrived(err, probeErr)
+		return notCounted(err, probeErr)
 	}
 	if probeErr == nil {
 		d.slowAccounts.add(shareKey)
@@ -118,15 +118,15 @@ func (d *directory) bindOutcome(ctx context.Context, s *server, response bindRes
 	}
 	switch probeErr := d.probe(ctx, s, nil); {
 	case showsDown(probeErr):
-		return notArrived(err, probeErr)
+		return notCounted(err, probeErr)
 	case unwilling && probeErr == nil:
 		return providers.Reject(providers.Locked, err)
 	}
 	return err
 }
 
-// notArrived joins the errors of a bind and of the probe after it, as one of a
-// password that did not arrive.
-func notArrived(err, probeErr error) error {
-	return providers.NotSent(fmt.Errorf("%w; the probe after it failed: %w", err, probeErr))
+// notCounted joins the errors of a bind and of the probe after it, marked with
+// [providers.NotCounted].
+func notCounted(err, probeErr error) error {
+	return providers.NotCounted(fmt.Errorf("%w; the probe after it failed: %w", err, probeErr))
 }

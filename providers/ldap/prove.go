@@ -105,11 +105,11 @@ func (p *Provider) identifyDN(ctx context.Context, s searcher, dn, filter string
 }
 
 // afterBind marks an error that came after a successful bind, if there is one, as
-// [providers.NotSent]: the password was sent, but no directory counts it as a wrong
+// [providers.NotCounted]: the password was sent, but no directory counts it as a wrong
 // one.
 func afterBind(err error) error {
 	if err == nil {
 		return nil
 	}
-	return providers.NotSent(err)
+	return providers.NotCounted(err)
 }

@@ -49,7 +49,7 @@ func TestSlowBindsDelayNoOthers(t *testing.T) {
 					for tries := 0; ; tries++ {
 						_, err := login(t, p, fmt.Sprint("phone", i), "right")
 						wantUnavailable(t, "Authenticate with a second factor that never comes", time.Now(), err)
-						if tries == 0 && !providers.MayHaveArrived(err) {
+						if tries == 0 && !providers.MayBeCounted(err) {
 							t.Errorf("Authenticate = %v, want an error of a password that may have arrived: the server is healthy", err)
 						}
 						select {
@@ -77,10 +77,10 @@ func TestSlowBindsDelayNoOthers(t *testing.T) {
 	}
 }
 
-// TestPasswordMayHaveArrived: MayHaveArrived is false for a password that was not sent, and
+// TestPasswordMayBeCounted: MayBeCounted is false for a password that was not sent, and
 // true for one that may have arrived. If a bind has no answer, the probe of the server
 // decides.
-func TestPasswordMayHaveArrived(t *testing.T) {
+func TestPasswordMayBeCounted(t *testing.T) {
 	const (
 		healthy = iota
 		slow    // at binds of people
@@ -151,8 +151,8 @@ func TestPasswordMayHaveArrived(t *testing.T) {
 				switch {
 				case test.reason != "" && (!errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != test.reason):
 					t.Errorf("Prove = %v, want ErrRejected: %s", err, test.reason)
-				case test.reason == "" && (err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) != test.arrived):
-					t.Errorf("Prove = %v, MayHaveArrived %v, want an error that says nothing of the account, MayHaveArrived %v", err, providers.MayHaveArrived(err), test.arrived)
+				case test.reason == "" && (err == nil || errors.Is(err, providers.ErrRejected) || providers.MayBeCounted(err) != test.arrived):
+					t.Errorf("Prove = %v, MayBeCounted %v, want an error that says nothing of the account, MayBeCounted %v", err, providers.MayBeCounted(err), test.arrived)
 				}
 				if n := personBinds(f) - before + personBinds(second); n > 1 {
 					t.Errorf("the password was sent %d times, want at most once", n)
@@ -182,7 +182,7 @@ func TestProveWithoutConnectionSendsNothing(t *testing.T) {
 	}
 	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer stop()
-	if _, err := account.Prove(short, providers.LoginPassword{Secret: secret.New("right")}); err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) {
+	if _, err := account.Prove(short, providers.LoginPassword{Secret: secret.New("right")}); err == nil || errors.Is(err, providers.ErrRejected) || providers.MayBeCounted(err) {
 		t.Errorf("Prove while the one connection is taken = %v, want an error of a password that was not sent", err)
 	}
 	waiting.Wait()
@@ -192,7 +192,7 @@ func TestProveWithoutConnectionSendsNothing(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := account.Prove(ctx, providers.LoginPassword{Secret: secret.New("right")}); err == nil || errors.Is(err, providers.ErrRejected) || providers.MayHaveArrived(err) {
+	if _, err := account.Prove(ctx, providers.LoginPassword{Secret: secret.New("right")}); err == nil || errors.Is(err, providers.ErrRejected) || providers.MayBeCounted(err) {
 		t.Errorf("Prove of a provider that is closed = %v, want an error of a password that was not sent", err)
 	}
 }
@@ -208,8 +208,8 @@ func TestErrorAfterTheBindIsNotCounted(t *testing.T) {
 	began := time.Now()
 	_, err := login(t, newProvider(t, cfg), "alice", "alicepw")
 	wantUnavailable(t, "Authenticate without groups", began, err)
-	if providers.MayHaveArrived(err) {
-		t.Errorf("Authenticate = %v, want MayHaveArrived false", err)
+	if providers.MayBeCounted(err) {
+		t.Errorf("Authenticate = %v, want MayBeCounted false", err)
 	}
 }
 

@@ -31,14 +31,14 @@ type client struct {
 func (c *client) requestToken(ctx context.Context, m *metadata, grant string, scopes []string, send func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (*oauth2.Token, error) {
 	address, err := m.token.get()
 	if err != nil {
-		return nil, providers.NotSent(err)
+		return nil, providers.NotCounted(err)
 	}
 	style, err := m.authStyle(c.cfg)
 	if err != nil {
-		return nil, providers.NotSent(err)
+		return nil, providers.NotCounted(err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, providers.NotSent(err)
+		return nil, providers.NotCounted(err)
 	}
 	ctx, cancel := detachedContext(ctx, c.cfg.Timeout)
 	defer cancel()

@@ -120,7 +120,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	}
 	m, err := p.discovery.get(ctx)
 	if err != nil {
-		return nil, providers.NotSent(err)
+		return nil, providers.NotCounted(err)
 	}
 	scopes := p.cfg.Scopes
 	wantsRefreshToken := password.Offline && p.cfg.grants(grantRefresh)
@@ -135,7 +135,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	}
 	sets, err := p.readClaims(ctx, m, token)
 	if err != nil {
-		return nil, providers.NotSent(err) // the password is right, so the provider counted no failure
+		return nil, providers.NotCounted(err) // the password is right, so the provider counted no failure
 	}
 	id, err := p.mapper.identity(sets)
 	if err != nil {
@@ -152,17 +152,17 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 
 // probeAfter probes the provider after a password grant whose error leaves open
 // whether the password arrived. If the provider is down, the error is marked with
-// [providers.NotSent], so that an outage uses up no attempts of the people who
+// [providers.NotCounted], so that an outage uses up no attempts of the people who
 // log in during it.
 func (p *Provider) probeAfter(ctx context.Context, err error) error {
-	if errors.Is(err, providers.ErrRejected) || !providers.MayHaveArrived(err) {
+	if errors.Is(err, providers.ErrRejected) || !providers.MayBeCounted(err) {
 		return err
 	}
 	failed := time.Now()
 	ctx, cancel := detachedContext(ctx, maxTimeout)
 	defer cancel()
 	if p.discovery.probe(ctx, failed) != nil {
-		return providers.NotSent(err)
+		return providers.NotCounted(err)
 	}
 	return err
 }

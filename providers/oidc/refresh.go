@@ -62,14 +62,14 @@ func asGone(err error) error {
 
 // readyMetadata returns the metadata once the signing keys are cached too, so that no
 // refresh token is used up while its response could not be verified. Errors are
-// marked with [providers.NotSent].
+// marked with [providers.NotCounted].
 func (p *Provider) readyMetadata(ctx context.Context) (*metadata, error) {
 	m, err := p.discovery.get(ctx)
 	if err != nil {
-		return nil, providers.NotSent(err)
+		return nil, providers.NotCounted(err)
 	}
 	if _, err := p.keys.get(ctx); err != nil {
-		return nil, providers.NotSent(err)
+		return nil, providers.NotCounted(err)
 	}
 	return m, nil
 }

@@ -218,13 +218,13 @@ func (r errorResponse) secretUnread() bool {
 
 // tokenError returns the error for a failed request to the token endpoint: a
 // rejection with its reason, or why the provider is unavailable. The latter is
-// marked with [providers.NotSent] if the secret was not sent, or not read.
+// marked with [providers.NotCounted] if the secret was not sent, or not read.
 func tokenError(grant string, err error, trace *requestTrace) error {
 	failed, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
 		err = trace.sanitize(err)
 		if !trace.connected.Load() {
-			err = providers.NotSent(err)
+			err = providers.NotCounted(err)
 		}
 		return err
 	}
@@ -232,7 +232,7 @@ func tokenError(grant string, err error, trace *requestTrace) error {
 	class := response.class()
 	switch {
 	case !response.refuses(grant) && response.secretUnread():
-		return providers.NotSent(response)
+		return providers.NotCounted(response)
 	case !response.refuses(grant):
 		return response
 	case grant == grantPassword && class.reason != "":

@@ -27,23 +27,23 @@ func outcome(err error) string {
 		return "refused: " + string(providers.ReasonOf(err))
 	case errors.Is(err, providers.ErrGone):
 		return "gone"
-	case providers.MayHaveArrived(err):
-		return "unavailable, may have arrived"
+	case providers.MayBeCounted(err):
+		return "unavailable, may be counted"
 	}
-	return "unavailable, not sent"
+	return "unavailable, not counted"
 }
 
 // TestTokenErrorResponses: which error responses of the token endpoint
 // reject a password, or a refresh token.
 func TestTokenErrorResponses(t *testing.T) {
 	const (
-		wrong          = "refused: wrong password"
-		locked         = "refused: locked"
-		disabled       = "refused: disabled"
-		expired        = "refused: expired"
-		gone           = "gone"
-		mayHaveArrived = "unavailable, may have arrived"
-		notSent        = "unavailable, not sent"
+		wrong        = "refused: wrong password"
+		locked       = "refused: locked"
+		disabled     = "refused: disabled"
+		expired      = "refused: expired"
+		gone         = "gone"
+		mayBeCounted = "unavailable, may be counted"
+		notCounted   = "unavailable, not counted"
 	)
 	object := func(code string) string {
 		return fmt.Sprintf(`{"error":%q,"error_description":"Bad credentials"}`, code)
@@ -71,45 +71,45 @@ func TestTokenErrorResponses(t *testing.T) {
 
 		{401, "", object("unauthorized"), wrong, gone}, // the UAA: wrong password
 		{401, `Bearer error="unauthorized"`, object("unauthorized"), wrong, gone},
-		{401, `Basic realm="UAA/client"`, object("unauthorized"), mayHaveArrived, mayHaveArrived}, // the UAA: wrong client secret
-		{401, "", object("invalid_token"), wrong, gone},                                           // the UAA: bad refresh token
+		{401, `Basic realm="UAA/client"`, object("unauthorized"), mayBeCounted, mayBeCounted}, // the UAA: wrong client secret
+		{401, "", object("invalid_token"), wrong, gone},                                       // the UAA: bad refresh token
 		{401, "", object("invalid_credentials"), wrong, gone},
 		{400, "", object("invalid_credentials"), wrong, gone},
 		{400, "", object("no such user: client_7"), wrong, gone},
 		{403, "", object("user_is_blocked"), wrong, gone},
 		{401, "", object("Unauthorized"), wrong, gone},
-		{400, "", object("Bad Request"), mayHaveArrived, mayHaveArrived}, // a framework
-		{403, "", object("Forbidden"), mayHaveArrived, mayHaveArrived},   // a gateway
-		{404, "", object("user_not_found"), mayHaveArrived, mayHaveArrived},
-		{200, "", object("invalid_credentials"), mayHaveArrived, mayHaveArrived},
+		{400, "", object("Bad Request"), mayBeCounted, mayBeCounted}, // a framework
+		{403, "", object("Forbidden"), mayBeCounted, mayBeCounted},   // a gateway
+		{404, "", object("user_not_found"), mayBeCounted, mayBeCounted},
+		{200, "", object("invalid_credentials"), mayBeCounted, mayBeCounted},
 
-		{400, "", object("invalid_client"), notSent, notSent},
-		{401, `Basic realm="x"`, object("invalid_client"), notSent, notSent},
-		{400, "", object("unauthorized_client"), notSent, notSent},
-		{400, "", object("unsupported_grant_type"), notSent, notSent},
-		{401, "", object("client_disabled"), mayHaveArrived, mayHaveArrived},
-		{400, "", object("invalid_request"), mayHaveArrived, gone}, // Dex: a failed bind; a reused or unknown refresh token
-		{401, "", object("invalid_request"), mayHaveArrived, mayHaveArrived},
-		{400, "", object("invalid_scope"), notSent, gone},
-		{400, "", object("temporarily_unavailable"), mayHaveArrived, mayHaveArrived},
-		{400, "", object("server_error"), mayHaveArrived, mayHaveArrived},
-		{400, "", object("slow_down"), mayHaveArrived, mayHaveArrived},
-		{403, "", object("server_error"), mayHaveArrived, mayHaveArrived},
+		{400, "", object("invalid_client"), notCounted, notCounted},
+		{401, `Basic realm="x"`, object("invalid_client"), notCounted, notCounted},
+		{400, "", object("unauthorized_client"), notCounted, notCounted},
+		{400, "", object("unsupported_grant_type"), notCounted, notCounted},
+		{401, "", object("client_disabled"), mayBeCounted, mayBeCounted},
+		{400, "", object("invalid_request"), mayBeCounted, gone}, // Dex: a failed bind; a reused or unknown refresh token
+		{401, "", object("invalid_request"), mayBeCounted, mayBeCounted},
+		{400, "", object("invalid_scope"), notCounted, gone},
+		{400, "", object("temporarily_unavailable"), mayBeCounted, mayBeCounted},
+		{400, "", object("server_error"), mayBeCounted, mayBeCounted},
+		{400, "", object("slow_down"), mayBeCounted, mayBeCounted},
+		{403, "", object("server_error"), mayBeCounted, mayBeCounted},
 
-		{400, "", ``, mayHaveArrived, mayHaveArrived},
-		{400, "", `<html>`, mayHaveArrived, mayHaveArrived},
-		{400, "", `{}`, mayHaveArrived, mayHaveArrived},
-		{400, "", `{"error":{"code":400}}`, mayHaveArrived, mayHaveArrived},
-		{401, "", ``, mayHaveArrived, mayHaveArrived},
-		{401, "", `{}`, mayHaveArrived, mayHaveArrived},
-		{401, `Basic realm="proxy"`, ``, mayHaveArrived, mayHaveArrived},
-		{403, "", `<html>`, mayHaveArrived, mayHaveArrived},
-		{404, "", ``, mayHaveArrived, mayHaveArrived},
-		{408, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
-		{429, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
-		{302, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
-		{500, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
-		{503, "", object("invalid_grant"), mayHaveArrived, mayHaveArrived},
+		{400, "", ``, mayBeCounted, mayBeCounted},
+		{400, "", `<html>`, mayBeCounted, mayBeCounted},
+		{400, "", `{}`, mayBeCounted, mayBeCounted},
+		{400, "", `{"error":{"code":400}}`, mayBeCounted, mayBeCounted},
+		{401, "", ``, mayBeCounted, mayBeCounted},
+		{401, "", `{}`, mayBeCounted, mayBeCounted},
+		{401, `Basic realm="proxy"`, ``, mayBeCounted, mayBeCounted},
+		{403, "", `<html>`, mayBeCounted, mayBeCounted},
+		{404, "", ``, mayBeCounted, mayBeCounted},
+		{408, "", object("invalid_grant"), mayBeCounted, mayBeCounted},
+		{429, "", object("invalid_grant"), mayBeCounted, mayBeCounted},
+		{302, "", object("invalid_grant"), mayBeCounted, mayBeCounted},
+		{500, "", object("invalid_grant"), mayBeCounted, mayBeCounted},
+		{503, "", object("invalid_grant"), mayBeCounted, mayBeCounted},
 
 		{400, "", entra(`[50126]`), wrong, gone},
 		{400, "", entra(`[50034]`), "refused: no such account", gone},
@@ -117,8 +117,8 @@ func TestTokenErrorResponses(t *testing.T) {
 		{400, "", entra(`[50057]`), disabled, gone},
 		{400, "", entra(`[50055]`), expired, gone},
 		{400, "", entra(`[7,50055]`), expired, gone},
-		{400, "", entra(`[80002]`), mayHaveArrived, mayHaveArrived}, // the authentication agent does not answer
-		{503, "", entra(`[50053]`), mayHaveArrived, mayHaveArrived},
+		{400, "", entra(`[80002]`), mayBeCounted, mayBeCounted}, // the authentication agent does not answer
+		{503, "", entra(`[50053]`), mayBeCounted, mayBeCounted},
 		{400, "", entra(`[7]`), wrong, gone},
 		{400, "", entra(`[]`), wrong, gone},
 		{400, "", entra(`"50053"`), wrong, gone},
@@ -158,11 +158,11 @@ func TestClientErrorHasAdvice(t *testing.T) {
 	}
 }
 
-// TestMayHaveArrived: a password that did not reach the provider is no failed
-// login there. It counts as not sent also if the provider is down right after
-// it.
-func TestMayHaveArrived(t *testing.T) {
-	const mayHaveArrived, notSent = "unavailable, may have arrived", "unavailable, not sent"
+// TestMayBeCounted: a password that did not reach the provider, or that it
+// accepted, is no failed login there. It is not counted either if the provider
+// is down right after it.
+func TestMayBeCounted(t *testing.T) {
+	const mayBeCounted, notCounted = "unavailable, may be counted", "unavailable, not counted"
 	broken := func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }
 	failing := func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusBadGateway) }
 	hanging := func(w http.ResponseWriter, r *http.Request) {
@@ -177,34 +177,34 @@ func TestMayHaveArrived(t *testing.T) {
 		change func(i *oidctest.Issuer) // after metadata and keys are cached
 		want   string
 	}{
-		{"the connection breaks", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, broken) }, mayHaveArrived},
-		{"502", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, failing) }, mayHaveArrived},
-		{"no answer", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, hanging) }, mayHaveArrived},
+		{"the connection breaks", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, broken) }, mayBeCounted},
+		{"502", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, failing) }, mayBeCounted},
+		{"no answer", func(i *oidctest.Issuer) { i.Replace(oidctest.TokenPath, hanging) }, mayBeCounted},
 		{"the connection breaks, and discovery fails", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.TokenPath, broken)
 			i.Replace(oidctest.DiscoveryPath, failing)
-		}, notSent},
+		}, notCounted},
 		{"no answer, nor from discovery", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.TokenPath, hanging)
 			i.Replace(oidctest.DiscoveryPath, hanging)
-		}, notSent},
-		{"the port is closed", func(i *oidctest.Issuer) { i.Server.CloseClientConnections(); i.Server.Listener.Close() }, notSent},
+		}, notCounted},
+		{"the port is closed", func(i *oidctest.Issuer) { i.Server.CloseClientConnections(); i.Server.Listener.Close() }, notCounted},
 		{"the token endpoint is on another host", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"token_endpoint": "https://elsewhere.example/token"})))
-		}, notSent},
+		}, notCounted},
 		{"accepted, and userinfo fails", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.TokenPath, good(i))
 			i.Replace(oidctest.UserinfoPath, failing)
-		}, notSent},
+		}, notCounted},
 		{"accepted, and the ID token does not verify", func(i *oidctest.Issuer) {
 			i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "id_token": i.IDToken(map[string]any{"aud": "vault"})}))
-		}, notSent},
+		}, notCounted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			i := oidctest.NewIssuer(t)
 			p := newProvider(t, i.URL, func(c *oidc.Config) { c.Groups.Claim = "" })
-			if tt.want == mayHaveArrived {
+			if tt.want == mayBeCounted {
 				oidc.WaitForProbes(p)
 			}
 			known := tt.name != "the token endpoint is on another host"
@@ -230,8 +230,8 @@ func TestUntrustedCertificateSendsNoPassword(t *testing.T) {
 	i := oidctest.NewTLSIssuer(t)
 	p := newProvider(t, i.URL, nil)
 	_, err := authenticate(t.Context(), p, password("alice", "pw"))
-	if outcome(err) != "unavailable, not sent" || !strings.Contains(err.Error(), "unknown authority: name it in tls.ca") {
-		t.Errorf("Authenticate = %v: %s, want not sent, and a hint at tls.ca", err, outcome(err))
+	if outcome(err) != "unavailable, not counted" || !strings.Contains(err.Error(), "unknown authority: name it in tls.ca") {
+		t.Errorf("Authenticate = %v: %s, want not counted, and a hint at tls.ca", err, outcome(err))
 	}
 }
 
@@ -263,7 +263,7 @@ func TestConcurrentFailuresShareOneProbe(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range logins {
 		wg.Go(func() {
-			if _, err := authenticate(t.Context(), p, password(fmt.Sprint("user-", n), "pw")); outcome(err) != "unavailable, may have arrived" {
+			if _, err := authenticate(t.Context(), p, password(fmt.Sprint("user-", n), "pw")); outcome(err) != "unavailable, may be counted" {
 				t.Errorf("Authenticate = %v: %s", err, outcome(err))
 			}
 		})
