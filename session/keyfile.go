@@ -16,9 +16,9 @@ import (
 // SealKeyFile is the name of the sealing key's file in the folder of a store.
 const SealKeyFile = "seal.key"
 
-// proofSetting is the name of the setting with the proof of the sealing key
-// that all replicas must have.
-const proofSetting = "seal_key"
+// checkValueSetting is the name of the setting with the check value of the
+// sealing key that all replicas must have.
+const checkValueSetting = "seal_key"
 
 // folder is a store in a folder of one machine, which can also hold the key.
 type folder interface{ Folder() string }
@@ -39,56 +39,56 @@ type Settings interface {
 // tokens in the store were sealed with. [New] does the same; OpenKeys is for
 // callers that need [Keys.Derive] before there are Sessions.
 func OpenKeys(ctx context.Context, cfg Config, store Settings, log *slog.Logger) (*Keys, error) {
-	proof, err := readProof(ctx, store)
+	checkValue, err := readCheckValue(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	keys, where, err := findKeys(cfg, store, proof == nil, log)
+	keys, where, err := findKeys(cfg, store, checkValue == nil, log)
 	if err != nil {
 		return nil, err
 	}
-	if proof == nil {
-		// Of several replicas that start concurrently, the first one's proof
-		// wins.
-		if proof, err = store.Setting(ctx, proofSetting, keys.proof()); err != nil {
-			return nil, unavailable(fmt.Errorf("store the proof of the sealing key: %w", err))
+	if checkValue == nil {
+		// Of several replicas that start concurrently, the first one's check
+		// value wins.
+		if checkValue, err = store.Setting(ctx, checkValueSetting, keys.checkValue()); err != nil {
+			return nil, unavailable(fmt.Errorf("store the check value of the sealing key: %w", err))
 		}
 	}
-	if !keys.proves(proof) {
+	if !keys.matches(checkValue) {
 		return nil, wrongKeys(where)
 	}
 	return keys, nil
 }
 
 // ReadKeys is OpenKeys for a process that serves nothing: it creates no key,
-// and stores no proof. The error wraps ErrNoStore if no server has started on
-// the store yet.
+// and stores no check value. The error wraps ErrNoStore if no server has started
+// on the store yet.
 func ReadKeys(ctx context.Context, cfg Config, store Settings) (*Keys, error) {
-	proof, err := readProof(ctx, store)
+	checkValue, err := readCheckValue(ctx, store)
 	switch {
 	case err != nil:
 		return nil, err
-	case proof == nil:
+	case checkValue == nil:
 		return nil, fmt.Errorf("read the sealing key: %w", ErrNoStore)
 	}
 	keys, where, err := findKeys(cfg, store, false, nil)
 	if err != nil {
 		return nil, err
 	}
-	if !keys.proves(proof) {
+	if !keys.matches(checkValue) {
 		return nil, wrongKeys(where)
 	}
 	return keys, nil
 }
 
-// readProof returns the store's proof of its sealing key, or nil if there is
+// readCheckValue returns the check value of the sealing key, or nil if there is
 // none yet.
-func readProof(ctx context.Context, store Settings) ([]byte, error) {
-	proof, err := store.Setting(ctx, proofSetting, nil)
+func readCheckValue(ctx context.Context, store Settings) ([]byte, error) {
+	checkValue, err := store.Setting(ctx, checkValueSetting, nil)
 	if err != nil {
-		return nil, unavailable(fmt.Errorf("read the proof of the sealing key: %w", err))
+		return nil, unavailable(fmt.Errorf("read the check value of the sealing key: %w", err))
 	}
-	return proof, nil
+	return checkValue, nil
 }
 
 // findKeys returns the keys of cfg or, if it has none, of the file in the
@@ -119,7 +119,7 @@ func wrongKeys(where string) error {
 const maxSealKeyFile = 4 << 10
 
 // readOrCreateKey reads a key from a file that only its owner can read. A
-// missing file is created if mayCreate: the store has no proof of a key yet.
+// missing file is created if mayCreate: the store has no check value yet.
 func readOrCreateKey(name string, mayCreate bool, log *slog.Logger) (secret.Text, error) {
 	text, state, err := durable.Read(name, maxSealKeyFile)
 	switch {

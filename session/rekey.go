@@ -52,8 +52,8 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 	if foreign > 0 {
 		return resealed, fmt.Errorf("%d refresh tokens are %w; give the key that is missing to session.seal_key, or end their sessions", foreign, errSealed)
 	}
-	if err := store.SetSetting(ctx, proofSetting, keys.proof()); err != nil {
-		return resealed, unavailable(fmt.Errorf("store the proof of the sealing key: %w", err))
+	if err := store.SetSetting(ctx, checkValueSetting, keys.checkValue()); err != nil {
+		return resealed, unavailable(fmt.Errorf("store the check value of the sealing key: %w", err))
 	}
 	return resealed, nil
 }

@@ -69,6 +69,10 @@ func (k sealKey) derive(purpose string, length int) []byte {
 	return key
 }
 
+// checkValue derives the key check value. Its purpose never changes, since
+// stores have the value.
+func (k sealKey) checkValue() []byte { return k.derive("proof", sealKeyLen) }
+
 // Derive returns a derived key of 32 bytes for one purpose, for the HMACs that
 // replicas share. It is the same on all replicas with the same first sealing
 // key.
@@ -138,14 +142,15 @@ func (k *Keys) sealedByFirst(sealed []byte) bool {
 	return len(sealed) > keyIDLen && sealed[0] == sealVersion && bytes.Equal(k.ring[0].id[:], sealed[1:1+keyIDLen])
 }
 
-// proof returns a derived value that the store has, so that a replica with
-// another key is refused at its start instead of failing sessions later.
-func (k *Keys) proof() []byte { return k.ring[0].derive("proof", sealKeyLen) }
+// checkValue returns the key check value of the first key, a derived value that
+// the store has, so that a replica with another key is refused at its start
+// instead of failing sessions later.
+func (k *Keys) checkValue() []byte { return k.ring[0].checkValue() }
 
-// proves reports whether a proof is of one of the keys.
-func (k *Keys) proves(proof []byte) bool {
+// matches reports whether a key check value is of one of the keys.
+func (k *Keys) matches(checkValue []byte) bool {
 	for _, key := range k.ring {
-		if hmac.Equal(key.derive("proof", sealKeyLen), proof) {
+		if hmac.Equal(key.checkValue(), checkValue) {
 			return true
 		}
 	}

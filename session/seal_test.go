@@ -70,7 +70,7 @@ func TestSeal(t *testing.T) {
 	if both.sealedByFirst(sealed) || !old.sealedByFirst(sealed) {
 		t.Error("sealedByFirst does not tell the keys apart")
 	}
-	if !both.proves(old.proof()) || fresh.proves(old.proof()) {
+	if !both.matches(old.checkValue()) || fresh.matches(old.checkValue()) {
 		t.Error("proves does not tell the keys apart")
 	}
 	if bytes.Equal(old.Derive("a"), old.Derive("b")) || bytes.Equal(old.Derive("a"), other.Derive("a")) || !bytes.Equal(old.Derive("a"), newKeys(t, one, two).Derive("a")) {
