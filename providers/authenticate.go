@@ -135,9 +135,9 @@ func (c *Chain) refusedByThrottle(ctx context.Context, cred Credential, began ti
 }
 
 // askShared has equal concurrent logins share the answer of the first, which leads
-// (single-flight). Where shares refuses the identity of the answer, each login asks for
+// (single-flight). Where mayShare refuses the identity of the answer, each login asks for
 // itself.
-func (c *Chain) askShared(ctx context.Context, ends time.Time, key throttle.MAC, shares func(*Identity) bool, ask func(context.Context) (*Identity, error)) (_ *Identity, lead bool, err error) {
+func (c *Chain) askShared(ctx context.Context, ends time.Time, key throttle.MAC, mayShare func(*Identity) bool, ask func(context.Context) (*Identity, error)) (_ *Identity, lead bool, err error) {
 	for {
 		call, lead, err := c.logins.do(ctx, ends, key, ask)
 		if err != nil {
@@ -147,7 +147,7 @@ func (c *Chain) askShared(ctx context.Context, ends time.Time, key throttle.MAC,
 		switch {
 		case !lead && limited:
 			continue // the limit was that of the leader's address
-		case !lead && call.err == nil && !shares(call.identity):
+		case !lead && call.err == nil && !mayShare(call.identity):
 			id, err := c.logins.doAlone(ctx, ends, ask)
 			return id, true, err
 		}

@@ -22,7 +22,8 @@ func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.MAC
 		a.Settle(throttle.Proved, throttle.Cause{})
 		return id, nil
 	}
-	// A provider that issues refresh tokens issues one to each offline login.
+	// An identity with a refresh token is not shared: each offline login gets a token of
+	// its own.
 	withoutToken := func(id *Identity) bool { return id.RefreshToken.IsZero() }
 	id, lead, err := c.askShared(ctx, ends, c.passwords.callKey(key, cred.Offline, a.HasProof()), withoutToken, func(ctx context.Context) (*Identity, error) {
 		return c.login(ctx, a, key, cred)
@@ -78,7 +79,7 @@ func (c *Chain) prove(ctx context.Context, a *throttle.Attempt, m *member, began
 	if answer.Verdict != throttle.Ask {
 		m.pad(ctx, began, cred)
 		a.Settle(throttle.Unknown, answer.Cause)
-		return nil, c.unaskedError(m, answer)
+		return nil, c.notAdmitted(m, answer)
 	}
 	found, err := m.prove(ctx, account, cred.password())
 	c.noteLogin(a, m, cmp.Or(account.Subject, c.bareKey(cred.Login)), err)
@@ -112,8 +113,8 @@ func (m *member) checkProved(ctx context.Context, a *throttle.Attempt, found *Id
 // errFull says that the account window is full. The client does not see it.
 var errFull = errors.New("too many wrong passwords for this account, so the provider was not asked")
 
-// unaskedError returns the error of a password that the throttle did not admit.
-func (c *Chain) unaskedError(m *member, answer throttle.Answer) error {
+// notAdmitted returns the error of a password that the throttle did not admit.
+func (c *Chain) notAdmitted(m *member, answer throttle.Answer) error {
 	err := Reject(WrongPassword, errFull)
 	if answer.Verdict == throttle.Repeat {
 		err = repeatRejection(answer.Cause)
@@ -175,7 +176,7 @@ func settle(a *throttle.Attempt, err error) {
 	a.Settle(outcomeOf(err), causeOf(err))
 }
 
-// outcomeOf returns the outcome that an error is to the throttle.
+// outcomeOf returns the throttle's outcome for the error of a login.
 func outcomeOf(err error) throttle.Outcome {
 	switch {
 	case err == nil:
@@ -194,7 +195,7 @@ func outcomeOf(err error) throttle.Outcome {
 	return throttle.OtherRefusal
 }
 
-// guess returns the guess that a credential is to the throttle.
+// guess returns a credential as the throttle's [throttle.Guess].
 func (c *Chain) guess(cred Credential) throttle.Guess {
 	g := throttle.Guess{Name: c.bareKey(cred.Login), Text: string(cred.Login), Secret: cred.Secret, Address: cred.Address, Limit: nameLimit(cred.route.members)}
 	if cred.Kind() != Password {

@@ -23,9 +23,9 @@ const refreshName = "$refresh"
 // or may mean several. The token is sent to none of them. The error wraps ErrRejected too.
 var ErrRefreshName = errors.New("the login name does not say which provider the refresh token is of")
 
-// JoinRefreshName joins the login name "$refresh:PROVIDER" again. A user name in Basic ends
+// JoinRefreshName restores the login name "$refresh:PROVIDER". A user name in Basic ends
 // at its first colon (RFC 7617, section 2), so that "$refresh:sso" and its token arrive as
-// "$refresh" and "sso:TOKEN". Anything else is returned as it is. [Chain.Recognize] refuses
+// "$refresh" and "sso:TOKEN". Anything else is returned unchanged. [Chain.Recognize] refuses
 // "$refresh" with a colon in the password: a misspelt name and a token, or a token with a
 // colon, which needs the provider's name before it.
 func (c *Chain) JoinRefreshName(login Login, password secret.Text) (Login, secret.Text) {
@@ -73,7 +73,7 @@ type route struct {
 //     tokens or, for a JWT, of the only one of them that trusts its issuer;
 //   - of its issuer, where it is a JWT whose typ claim is "Refresh" or "Offline";
 //   - of the first provider whose match has the name, if it accepts refresh tokens and no
-//     passwords. A provider with a [LoginChecker] that has not the name is skipped.
+//     passwords. A [LoginChecker] that does not have the name is skipped.
 //
 // Where that leaves no provider or several, the error of the route wraps [ErrRefreshName].
 // Any other JWT is an ID token. Where no provider trusts its issuer, [Chain.Authenticate]
@@ -175,7 +175,7 @@ func (c *Chain) routeToken(login Login, t unverifiedJWT) route {
 		}
 	}
 	if m := c.firstFor(login); m != nil && m.accepts(RefreshToken) && !m.accepts(Password) && m.trusts(t.issuer) {
-		return route{kind: RefreshToken, members: []*member{m}} // whose typ claim need not say so
+		return route{kind: RefreshToken, members: []*member{m}} // the typ claim need not say so
 	}
 	return route{kind: IDToken}
 }
