@@ -15,13 +15,13 @@ type Attempt struct {
 	cfg     *Config
 	rows    rows
 	req     request
-	secret  MAC
-	text    MAC // login name and secret, as typed
-	pair    MAC // name and secret, as the address budget counts them
+	secret  MAC // of the secret and, for a token, its kind
+	text    MAC // of the login name, as typed, and the secret
+	pair    MAC // of the name and the secret, as the address budget counts them
 	isToken bool
 
 	address string // as [Config.addressKey] returns it; "" where it is unknown
-	running bool   // it has its turn in the queue of the address
+	running bool   // it counts as running in the queue of the address
 
 	call     *call     // of equal passwords at the account
 	askedAt  time.Time // when the entry was reserved, by the store's clock
@@ -210,11 +210,11 @@ func (a *Attempt) hasProof(now time.Time) bool {
 // limitedRequest returns the request with its limits, which are halved while the
 // process counts for itself.
 func (a *Attempt) limitedRequest() *request {
-	t := a.req
+	r := a.req
 	if a.rows.local {
-		t.nameLimit, t.accountLimit = t.nameLimit.half(), t.accountLimit.half()
+		r.nameLimit, r.accountLimit = r.nameLimit.half(), r.accountLimit.half()
 	}
-	return &t
+	return &r
 }
 
 // windows returns the windows as of now.

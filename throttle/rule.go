@@ -60,8 +60,9 @@ var errLeased = errors.New("an equal password is being proved")
 //	lost, and there is room for one more            Ask
 //	lost, and no room                               ErrUnanswered
 //
-// Ask takes an entry in both windows, with a lease; Repeat and Full take one in the
-// name window alone; an error takes none.
+// The password of a lost entry was sent and not answered. Ask takes an entry in both
+// windows, with a lease; Repeat and Full take one in the name window alone; an error
+// takes none.
 func reserve(w windows, r *request, now time.Time) (windows, Answer, error) {
 	if err := w.admit(r, now); err != nil {
 		return w, Answer{}, err
@@ -169,7 +170,8 @@ func settle(w windows, r *request, o Outcome, reason string, asked time.Time) wi
 		inAccount.taken = asked
 		inAccount.recordLost()
 	}
-	switch inName.state = r.stateAndConfig; o {
+	inName.state = r.stateAndConfig
+	switch o {
 	case Wrong:
 		inAccount.state = r.state
 	case OtherRefusal:
