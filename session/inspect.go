@@ -23,7 +23,7 @@ func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error
 		return nil, err
 	}
 	if why := g.cfg.endOfLife(&found.Row, a.clock.now()); why != "" {
-		return nil, refused("it is over: " + string(why))
+		return nil, refused("it ended: " + string(why))
 	}
 	if s := &found.SignIn; found.Login.Method != providers.MethodIDToken && s.refuses() {
 		return nil, refused(fmt.Sprintf("the provider %q did not let the person in when last asked", found.Provider))

@@ -109,8 +109,9 @@ func (s *Sessions) findRedeemable(ctx context.Context, find findFunc) (*redeemab
 }
 
 // checkStamp refuses a session whose stamp differs from its sign-in's: the
-// password changed after the session's login. Within passwordCacheTTL of that
-// the old password may still be cached, and is dropped.
+// password changed after the session's login. PendingSince is when that was
+// found; within passwordCacheTTL of it the old password may still be cached, and
+// is dropped.
 func (s *Sessions) checkStamp(r *redeemable) (*redeemable, error) {
 	if !otherStamp(r.row.Stamp, r.row.SignIn.Stamp) {
 		return r, nil
@@ -146,7 +147,7 @@ func (s *Sessions) checkRow(ctx context.Context, g *generation, row *Row, known 
 		return nil
 	}
 	if row.Kind == KindOneTime { // a grant has no session to end
-		return refused("it is over: " + string(why))
+		return refused("it ended: " + string(why))
 	}
 	if _, err := s.store.End(ctx, []Hash{row.Hash}, why.Ending("", now)); err != nil {
 		// The session is refused in any case; the next redemption or sweep ends

@@ -106,7 +106,7 @@ func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Ro
 	}
 	a, rotated, err := v.askProvider(ctx, g, row, known, sealed)
 	if err != nil {
-		return err // the lease expires
+		return err // without a release: the lease expires
 	}
 	now := v.clock.now()
 	update := &AnswerUpdate{SignIn: row.SignIn.ID, LeaseUntil: until, Identity: a.identity, Sealed: rotated}
@@ -115,7 +115,7 @@ func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Ro
 	}
 	doubtedUntil, err := v.doubtedUntil(ctx, &row.SignIn, known.Provider)
 	if err != nil {
-		return err // the lease expires
+		return err // without a release: the lease expires
 	}
 	update.Next = func(s SignIn) SignIn {
 		s, _ = voidRefusal(s, doubtedUntil)

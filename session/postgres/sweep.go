@@ -149,7 +149,8 @@ func (s *Store) execCount(ctx context.Context, query string, args ...any) (n int
 }
 
 // TakeRevocable deletes and returns the refresh tokens of sign-ins without a live
-// session and without a grant that can be spent.
+// session and without a grant that can be spent. The last column is
+// session.SealedToken.Others.
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `

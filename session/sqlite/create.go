@@ -53,8 +53,8 @@ type attached struct {
 	stamp          string
 }
 
-// attachSignIn returns the sign-in of a new session, after it has written what its
-// login changes there.
+// attachSignIn writes the change of a login to its sign-in, and returns the rows for the
+// new session. A derived session changes nothing there.
 func attachSignIn(conn *sqlite.Conn, d *session.Draft) (target attached, err error) {
 	if d.Derived {
 		target = attached{signIn: d.SignIn.ID, stamp: d.Stamp}
@@ -98,8 +98,8 @@ func upsertSignIn(conn *sqlite.Conn, d *session.Draft) (target attached, err err
 	return target, writeSignIn(conn, change)
 }
 
-// makeRoom evicts sessions of a person that has d.Bound live ones of the kind, as
-// d.Admit chooses.
+// makeRoom evicts the sessions that d.Admit chooses, if the person has d.Bound live ones
+// of the kind.
 func makeRoom(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	if d.Admit == nil {
 		return nil

@@ -13,13 +13,13 @@ import (
 
 func testLease(t *testing.T, s session.Store) {
 	row := create(t, s, draft("a", "alice"))
-	p := row.SignIn
+	signIn := row.SignIn
 	now := epoch.Add(time.Hour)
 	var won atomic.Int32
 	var group sync.WaitGroup
 	for range 20 {
 		group.Go(func() {
-			ok, err := s.LeaseSignIn(t.Context(), p.ID, p.LastAsked, now, now.Add(15*time.Second))
+			ok, err := s.LeaseSignIn(t.Context(), signIn.ID, signIn.LastAsked, now, now.Add(15*time.Second))
 			if err != nil {
 				t.Error(err)
 			}
@@ -33,39 +33,39 @@ func testLease(t *testing.T, s session.Store) {
 	check(t, "the lease", find(t, s, row.Hash).SignIn.LeaseUntil, now.Add(15*time.Second))
 	lease := func(lastAsked, now time.Time) bool {
 		t.Helper()
-		ok, err := s.LeaseSignIn(t.Context(), p.ID, lastAsked, now, now.Add(15*time.Second))
+		ok, err := s.LeaseSignIn(t.Context(), signIn.ID, lastAsked, now, now.Add(15*time.Second))
 		must(t, err)
 		return ok
 	}
-	check(t, "LeaseSignIn while another caller holds it", lease(p.LastAsked, now.Add(14*time.Second)), false)
-	check(t, "LeaseSignIn after it has expired", lease(p.LastAsked, now.Add(15*time.Second)), true)
+	check(t, "LeaseSignIn while another caller holds it", lease(signIn.LastAsked, now.Add(14*time.Second)), false)
+	check(t, "LeaseSignIn after it has expired", lease(signIn.LastAsked, now.Add(15*time.Second)), true)
 	release := func(end, now time.Time) bool {
 		t.Helper()
-		ok, err := s.LeaseSignIn(t.Context(), p.ID, p.LastAsked, end, now)
+		ok, err := s.LeaseSignIn(t.Context(), signIn.ID, signIn.LastAsked, end, now)
 		must(t, err)
 		return ok
 	}
 	check(t, "release by a caller whose lease has expired", release(now.Add(15*time.Second), now.Add(16*time.Second)), false)
 	check(t, "release by the holder", release(now.Add(30*time.Second), now.Add(14*time.Second)), true)
-	check(t, "LeaseSignIn after the release", lease(p.LastAsked, now.Add(15*time.Second)), true)
-	if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, LeaseUntil: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
+	check(t, "LeaseSignIn after the release", lease(signIn.LastAsked, now.Add(15*time.Second)), true)
+	if err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: signIn.ID, LeaseUntil: now.Add(15 * time.Second), Next: answered(now, nil)}); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("StoreAnswer by a caller that lost the lease: %v, want ErrNotFound", err)
 	}
-	err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: p.ID, LeaseUntil: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
+	err := s.StoreAnswer(t.Context(), &session.AnswerUpdate{SignIn: signIn.ID, LeaseUntil: now.Add(30 * time.Second), Next: answered(now.Add(16*time.Second), nil)})
 	must(t, err)
-	check(t, "LeaseSignIn by a caller that read the row before the answer", lease(p.LastAsked, now.Add(time.Minute)), false)
+	check(t, "LeaseSignIn by a caller that read the row before the answer", lease(signIn.LastAsked, now.Add(time.Minute)), false)
 	check(t, "LeaseSignIn by a caller that read the answer", lease(now.Add(16*time.Second), now.Add(time.Minute)), true)
 }
 
 // answered returns an AnswerUpdate.Next that sets LastAsked to at, releases the lease
 // and calls change unless it is nil.
 func answered(at time.Time, change func(*session.SignIn)) func(session.SignIn) session.SignIn {
-	return func(p session.SignIn) session.SignIn {
-		p.LastAsked, p.LeaseUntil = at, time.Time{}
+	return func(s session.SignIn) session.SignIn {
+		s.LastAsked, s.LeaseUntil = at, time.Time{}
 		if change != nil {
-			change(&p)
+			change(&s)
 		}
-		return p
+		return s
 	}
 }
 
@@ -88,7 +88,7 @@ func storeAnswer(t *testing.T, s session.Store, h session.Hash, at time.Time, ch
 func testStoreAnswer(t *testing.T, s session.Store) {
 	d := perLoginDraft("a", "alice")
 	signIn := create(t, s, d).SignIn
-	known, sealed := d.Identity, d.Sealed
+	want, sealed := d.Identity, d.Sealed
 	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
 	second := identity("alice the second")
 	for i, tc := range []struct {
@@ -120,11 +120,11 @@ func testStoreAnswer(t *testing.T, s session.Store) {
 		must(t, err)
 		check(t, tc.name+": refresh token", got, session.ProviderToken{TokenVersion: signIn.TokenVersion, LoginID: d.LoginID, Body: sealed})
 		if signIn.Version != before.Version {
-			known = *tc.answer.Identity
+			want = *tc.answer.Identity
 		}
-		knows, err := s.Identity(t.Context(), signIn.ID)
+		stored, err := s.Identity(t.Context(), signIn.ID)
 		must(t, err)
-		check(t, tc.name+": identity", knows, known)
+		check(t, tc.name+": identity", stored, want)
 	}
 }
 
