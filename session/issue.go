@@ -157,7 +157,7 @@ func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *S
 	}
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id, Limits: row.Limits, LoginName: row.Login.Name,
-		Created: row.Created, Expires: c.expires(row), LastUsed: used, Checked: row.SignIn.LastVouched, row: origin,
+		Created: row.Created, Expires: c.expires(row), LastUsed: used, LastVouched: row.SignIn.LastVouched, row: origin,
 	}
 }
 

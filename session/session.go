@@ -22,12 +22,12 @@
 //     state. The lifetimes of a session are pure functions as well (life.go).
 //   - The revalidator (revalidate.go) asks a provider again, once over all
 //     replicas, and writes the answer into the row, which the redemption then
-//     reads again: one truth. A provider that refuses a person for good makes an end of sessions
-//     pending: every replica refuses them immediately, and a sweep ends them later.
-//     A circuit breaker (breaker.go) voids the refusals of a provider that refuses
-//     too many people.
-//   - A grant is what can be spent once, such as a one-time login password
-//     (grant.go).
+//     reads again: one truth. A refusal for good makes an end of sessions
+//     pending: every replica refuses them immediately, and a sweep ends them
+//     later. A circuit breaker (breaker.go) voids the refusals of a provider that
+//     refuses too many people.
+//   - A grant is a secret that can be spent once, such as a one-time login
+//     password (grant.go).
 //   - [Admin] lists, inspects and ends sessions. It needs a store and no provider,
 //     so that the command line can use it.
 //   - Four loops run in the background: maintenance.go sweeps and writes buffers;
@@ -82,10 +82,10 @@ type Session struct {
 
 	LoginName string // of the Client that logged in
 
-	Created  time.Time
-	Expires  time.Time // at the latest
-	LastUsed time.Time // the zero Time when never redeemed
-	Checked  time.Time // when the provider last vouched for the person
+	Created     time.Time
+	Expires     time.Time // at the latest
+	LastUsed    time.Time // the zero Time when never redeemed
+	LastVouched time.Time // when the provider last vouched for the person
 
 	// Token is set only on a session that was just created: the store does not
 	// have it.

@@ -222,7 +222,7 @@ func commandLineUser() string {
 func newSessionRow(s session.Session) sessionRow {
 	r := sessionRow{
 		ID: s.ID, Kind: string(s.Kind), Service: s.Service, Created: s.Created, Expires: s.Expires,
-		LastUsed: s.LastUsed, Checked: s.Checked, Client: s.Client.ID, Ended: s.Ended, Reason: string(s.Reason), By: s.By,
+		LastUsed: s.LastUsed, Checked: s.LastVouched, Client: s.Client.ID, Ended: s.Ended, Reason: string(s.Reason), By: s.By,
 		User: s.Identity.User, Provider: s.Identity.Provider, Subject: s.Identity.Subject, Groups: s.Identity.Groups,
 	}
 	if s.Client.Address.IsValid() {
