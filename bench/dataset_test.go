@@ -94,4 +94,4 @@ func (*fakeStore) Close() error { return nil }
 type fakeProviders struct{ session.Providers }
 
 func (fakeProviders) Fingerprint(string) string { return "" }
-func (fakeProviders) PerSignIn(string) bool    { return false }
+func (fakeProviders) PerSignIn(string) bool     { return false }

@@ -67,7 +67,7 @@ func (a *Admin) List(ctx context.Context, sel Selector) ([]Session, error) {
 
 // listed returns a session with all that a list shows.
 func (c *Config) listed(one *selectedSession) *Session {
-	s := c.session(&one.Row, one.identity, one.Used)
+	s := c.session(&one.Row, one.identity, one.LastUsed)
 	s.Client, s.Last, s.Ended, s.Reason, s.By = one.Client, one.Last, one.Ended, one.reason(), one.By
 	s.Label, s.MadeBy = one.Label, one.MadeBy
 	return s

@@ -43,7 +43,7 @@ func TestEndOfLife(t *testing.T) {
 			row.Expires = noon.Add(tc.chosen)
 		}
 		if tc.used > 0 {
-			row.Used = noon.Add(tc.age - tc.used)
+			row.LastUsed = noon.Add(tc.age - tc.used)
 		}
 		for after, want := range map[time.Duration]Reason{tc.age: "", tc.over - time.Millisecond: "", tc.over: tc.becomes} {
 			if got := cfg.endOfLife(row, noon.Add(after)); got != want {

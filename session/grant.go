@@ -99,8 +99,8 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 			return nil, cachedIdentity{}, refused("its kind is another")
 		case g.Service != service:
 			return nil, cachedIdentity{}, refused(fmt.Sprintf("it was made for the service %q", g.Service))
-		case !g.Used.IsZero():
-			return nil, cachedIdentity{}, &SpentError{At: g.Used}
+		case !g.LastUsed.IsZero():
+			return nil, cachedIdentity{}, &SpentError{At: g.LastUsed}
 		}
 		return &g.Row, known, nil
 	})

@@ -43,7 +43,7 @@ func TestEvict(t *testing.T) {
 	live := func(id byte, created, used int) session.LiveSession { // minutes ago; 0 is never used
 		l := session.LiveSession{Hash: session.Hash{id}, Created: now.Add(-time.Duration(created) * time.Minute)}
 		if used > 0 {
-			l.Used = now.Add(-time.Duration(used) * time.Minute)
+			l.LastUsed = now.Add(-time.Duration(used) * time.Minute)
 		}
 		return l
 	}

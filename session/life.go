@@ -90,9 +90,9 @@ func (c *Config) endOfLife(row *Row, now time.Time) Reason {
 	switch {
 	case !now.Before(c.expires(row)):
 		return ReasonExpired
-	case life.unused > 0 && row.Used.IsZero() && !now.Before(row.Created.Add(life.unused)):
+	case life.unused > 0 && row.LastUsed.IsZero() && !now.Before(row.Created.Add(life.unused)):
 		return ReasonUnused
-	case life.idle > 0 && !row.Used.IsZero() && !now.Before(row.Used.Add(life.idle)):
+	case life.idle > 0 && !row.LastUsed.IsZero() && !now.Before(row.LastUsed.Add(life.idle)):
 		return ReasonIdle
 	}
 	return ""
@@ -159,10 +159,10 @@ func compareLRU(a, b LiveSession, now time.Time) int {
 		return 0
 	}
 	used := func(l LiveSession) time.Time {
-		if l.Used.IsZero() {
+		if l.LastUsed.IsZero() {
 			return l.Created
 		}
-		return l.Used
+		return l.LastUsed
 	}
 	return cmp.Or(young(a)-young(b), used(a).Compare(used(b)))
 }

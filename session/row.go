@@ -18,7 +18,7 @@ type Row struct {
 	Limits     string // text that only the policy reads
 	Created    time.Time
 	Expires    time.Time
-	Used       time.Time
+	LastUsed   time.Time
 	Ended      time.Time
 	Reason     Reason
 	Person     int64
@@ -74,7 +74,7 @@ type StoredIdentity struct {
 // vouched for the person at Created with this Stamp and Identity; or it is
 // Derived from another session, and points to that session's sign-in.
 type Draft struct {
-	Row                     // Used and Ended are zero; if Derived, only the ID of SignIn counts
+	Row                     // LastUsed and Ended are zero; if Derived, only the ID of SignIn counts
 	Derived  bool           // it points to SignIn.ID, and the fields down to Sealed do not count
 	Provider string         // the provider's name
 	Subject  string         // of the person
@@ -123,7 +123,7 @@ func (d *Draft) StampOn(s SignIn) string {
 type LiveSession struct {
 	Hash          Hash
 	Created       time.Time
-	Used          time.Time
+	LastUsed      time.Time
 	ProviderToken bool // a provider's refresh token redeems it too
 }
 
@@ -226,7 +226,7 @@ type Grant struct {
 }
 
 // StoredGrant is a grant as the store has it. Its Row is the session that it
-// would make; Used is when it was spent.
+// would make; LastUsed is when it was spent.
 type StoredGrant struct {
 	Row
 	Data string

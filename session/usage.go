@@ -48,7 +48,7 @@ func newUsage(store UseStore) *usage {
 // record buffers that a session was redeemed, unless the stored last use is
 // younger than lastUseResolution.
 func (u *usage) record(row *Row, client Client, now time.Time) {
-	if now.Sub(row.Used) < lastUseResolution {
+	if now.Sub(row.LastUsed) < lastUseResolution {
 		return
 	}
 	use := LastUse{Token: row.Hash, At: now, Client: client.truncated()}
@@ -60,7 +60,7 @@ func (u *usage) record(row *Row, client Client, now time.Time) {
 	count := len(u.pending)
 	u.mu.Unlock()
 	switch {
-	case count >= maxPending, row.Used.IsZero() && !buffered:
+	case count >= maxPending, row.LastUsed.IsZero() && !buffered:
 		wake(u.flushNow)
 	case count == 1:
 		wake(u.flushSoon)

@@ -129,7 +129,7 @@ func scanLive(row pgx.CollectableRow) (l session.LiveSession, err error) {
 	var created, used int64
 	err = row.Scan(&hash, &created, &used, &l.ProviderToken)
 	copy(l.Hash[:], hash)
-	l.Created, l.Used = session.FromMillis(created), session.FromMillis(used)
+	l.Created, l.LastUsed = session.FromMillis(created), session.FromMillis(used)
 	return l, err
 }
 

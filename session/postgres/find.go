@@ -98,7 +98,7 @@ func (f *scannedRow) toRow() (_ *session.Row, err error) {
 	if row.SignIn, err = f.signIn.toSignIn(); err != nil {
 		return nil, err
 	}
-	row.Created, row.Expires, row.Used, row.Ended = session.FromMillis(f.created), session.FromMillis(f.expires), session.FromMillis(f.used), session.FromMillis(f.endedAt)
+	row.Created, row.Expires, row.LastUsed, row.Ended = session.FromMillis(f.created), session.FromMillis(f.expires), session.FromMillis(f.used), session.FromMillis(f.endedAt)
 	row.Stamp, row.Limits = string(f.stamp), string(f.limits)
 	l := &row.Login
 	l.Name, l.SID, l.ACR, l.Time = string(f.name), string(f.sid), string(f.acr), session.FromMillis(f.authTime)

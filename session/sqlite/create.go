@@ -110,7 +110,7 @@ func makeRoom(conn *sqlite.Conn, person int64, d *session.Draft) error {
 	}
 	var live []session.LiveSession
 	err = forEachRow(conn, "SELECT hash, created, last_used, provider_token_hash IS NOT NULL FROM session WHERE person = ? AND kind = ? AND ended = 0", func(stmt *sqlite.Stmt) error {
-		one := session.LiveSession{Created: session.FromMillis(stmt.ColumnInt64(1)), Used: session.FromMillis(stmt.ColumnInt64(2)), ProviderToken: stmt.ColumnBool(3)}
+		one := session.LiveSession{Created: session.FromMillis(stmt.ColumnInt64(1)), LastUsed: session.FromMillis(stmt.ColumnInt64(2)), ProviderToken: stmt.ColumnBool(3)}
 		err := readBytes(stmt, 0, one.Hash[:])
 		live = append(live, one)
 		return err

@@ -102,7 +102,7 @@ func readRow(stmt *sqlite.Stmt) (*session.Row, error) {
 	row := &session.Row{
 		Kind: session.Kind(text(1)), Service: text(2), Stamp: text(3),
 		Login:  session.Login{Name: text(5), SID: text(6), ACR: text(7), AMR: amr, Time: at(9)},
-		Limits: text(10), Created: at(11), Expires: at(12), Used: at(13), Ended: at(14), Reason: session.Reason(text(15)),
+		Limits: text(10), Created: at(11), Expires: at(12), LastUsed: at(13), Ended: at(14), Reason: session.Reason(text(15)),
 		Person: number(16), ProviderID: number(signInAt),
 	}
 	readText(stmt, 4, &row.Login.Method)

@@ -227,7 +227,7 @@ func testUsed(t *testing.T, s session.Store) {
 	late, early := epoch.Add(2*time.Hour), epoch.Add(time.Hour)
 	must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: h, At: late, Client: client}, {Token: hash("no session"), At: late}}))
 	must(t, s.WriteLastUses(t.Context(), []session.LastUse{{Token: h, At: early}}))
-	check(t, "the last use", find(t, s, h).Used, late)
+	check(t, "the last use", find(t, s, h).LastUsed, late)
 	listed, err := s.List(t.Context(), session.Selector{}, session.Hash{}, 10)
 	must(t, err)
 	check(t, "the last client", listed[0].Last, client)

@@ -269,7 +269,7 @@ func testPerPerson(t *testing.T, s session.Store) {
 		check(t, "live sessions", live, []session.LiveSession{
 			{Hash: hash("a"), Created: epoch},
 			{Hash: hash("b"), Created: epoch.Add(time.Hour), ProviderToken: true},
-			{Hash: hash("c"), Created: epoch.Add(2 * time.Hour), Used: epoch.Add(9 * time.Hour)},
+			{Hash: hash("c"), Created: epoch.Add(2 * time.Hour), LastUsed: epoch.Add(9 * time.Hour)},
 			{Hash: hash("d"), Created: epoch.Add(3 * time.Hour)},
 		})
 		return session.Eviction{}, session.ErrTooMany

@@ -67,7 +67,7 @@ func testGrant(t *testing.T, s session.Store) {
 	check(t, "concurrent requests that were refused", spent.Load(), 7)
 	found, err = s.FindGrant(t.Context(), g.Hash, session.Version{})
 	must(t, err)
-	check(t, "when it was spent", found.Used, epoch.Add(time.Minute))
+	check(t, "when it was spent", found.LastUsed, epoch.Add(time.Minute))
 	late := grant("late")
 	if err := spend("too late", late, late.Expires); !errors.Is(err, session.ErrSpent) {
 		t.Errorf("a grant that has expired: %v, want ErrSpent", err)

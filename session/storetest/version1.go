@@ -58,7 +58,7 @@ func CheckVersion1(t *testing.T, s session.Store) {
 	b1, b2 := find(t, s, hash("b1")), find(t, s, hash("b2"))
 	check(t, "alice's session", *a, session.Row{
 		Hash: hash("a"), Kind: session.KindRefresh, Service: "registry", Stamp: "s1", Login: session.Login{Method: "password", Time: epoch},
-		Created: epoch, Expires: hour(1000), Used: hour(2), Person: a.Person, ProviderID: -42,
+		Created: epoch, Expires: hour(1000), LastUsed: hour(2), Person: a.Person, ProviderID: -42,
 		SignIn: session.SignIn{ID: 3, Version: identity("alice").Version, Stamp: "s1", LastVouched: hour(5), LastAsked: hour(6), LastAnswer: session.AnswerGone, GoneSince: time.UnixMilli(99).UTC()},
 	})
 	check(t, "the revoked session", []any{revoked.Reason, revoked.Ended, revoked.SignIn}, []any{session.ReasonRevoked, hour(3), a.SignIn})
