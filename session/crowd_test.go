@@ -239,6 +239,24 @@ func TestBreakerRevokesNoToken(t *testing.T) {
 	})
 }
 
+// TestSweepSkipsVoidRefusals: the sweep ends no session for a void refusal,
+// also if no client comes again and the circuit breaker has closed.
+func TestSweepSkipsVoidRefusals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newCluster(t, 1, session.Config{})
+		defer s.close()
+		const people = 12
+		c := newCrowd(s, "corp", people)
+		c.change(0, people, func(a *account) { a.disabled = true })
+		time.Sleep(5 * time.Minute)
+		c.redeem(0, people)
+		time.Sleep(25 * time.Minute) // longer than an end is pending
+		c.change(0, people, func(a *account) { a.disabled = false })
+		c.expectAll("with the accounts enabled again", 0, people, "ok")
+	})
+}
+
 // TestChangedPasswordsOpenNoBreaker: a company changes all passwords. No
 // circuit breaker opens: old sessions get 401, and people can log in.
 func TestChangedPasswordsOpenNoBreaker(t *testing.T) {
