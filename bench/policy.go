@@ -30,7 +30,7 @@ func measurePolicy(plan schedule) error {
 		if got := compiled.Decide(request); len(got.Access) != 1 {
 			return fmt.Errorf("%d rules grant %v, want pull and push", set.rules, got.Access)
 		}
-		all = append(all, variant{fmt.Sprintf("%d rules, %d begin with a wildcard", set.rules, set.wildcards), func(context.Context, time.Duration) (metrics, error) {
+		all = append(all, variant{fmt.Sprintf("%d rules, %d with a leading wildcard", set.rules, set.wildcards), func(context.Context, time.Duration) (metrics, error) {
 			began := time.Now()
 			for range batchSize {
 				compiled.Decide(request)
