@@ -92,7 +92,26 @@ func openAuditFile(path string) (io.WriteCloser, error) {
 	if mayBlock(f) { // a named pipe, a terminal
 		return ownSink{NewSink(f), f}, nil
 	}
-	return ownFile{newLineFile(f), f}, nil
+	lines := newLineFile(f)
+	lines.torn = endsWithinLine(path)
+	return ownFile{lines, f}, nil
+}
+
+// endsWithinLine reports whether a file ends with half a line, as a full disk or a
+// crash leaves it. A file that this process may not read counts as whole.
+func endsWithinLine(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil || size == 0 {
+		return false
+	}
+	last := make([]byte, 1)
+	_, err = f.ReadAt(last, size-1)
+	return err == nil && last[0] != '\n'
 }
 
 func openSyslog() (io.WriteCloser, error) {

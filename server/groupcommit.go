@@ -20,7 +20,7 @@ type groupCommit struct {
 	// The write in progress owns these.
 	batch []*pendingLine
 	text  []byte
-	torn  bool // the last write ended within a line
+	torn  bool // the output ends within a line
 }
 
 // The limits of a write. A pipe takes up to PIPE_BUF bytes in one piece (pipe(7));

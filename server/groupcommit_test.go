@@ -269,6 +269,32 @@ func TestTimedOutLineLeavesTheQueue(t *testing.T) {
 	}
 }
 
+// TestAuditFileThatEndsWithinALine: half a line of an earlier process, which a full disk
+// or a crash left, does not damage the first line that is appended.
+func TestAuditFileThatEndsWithinALine(t *testing.T) {
+	for before, want := range map[string]string{"": "", "whole\n": "whole\n", `{"ha`: `{"ha` + "\n"} {
+		path := filepath.Join(t.TempDir(), "audit.log")
+		if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := openAuditFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{"1\n", "2\n"} {
+			if n, err := io.WriteString(out, line); n != len(line) || err != nil {
+				t.Errorf("after %q: Write = %d, %v", before, n, err)
+			}
+		}
+		if err := out.Close(); err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != want+"1\n2\n" {
+			t.Errorf("after %q the file is %q, %v", before, got, err)
+		}
+	}
+}
+
 // TestAuditKeepsEveryLine: many writers, over reopens, in a file and in a pipe: each
 // line is there once, whole, and those of one writer are in order.
 func TestAuditKeepsEveryLine(t *testing.T) {
