@@ -35,7 +35,7 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 	switch path, isFile := strings.CutPrefix(cfg.To, "file:"); {
 	case isFile:
 		a.file = path
-		a.out, err = openAuditFile(path)
+		a.out, err = openAuditFile(path, 0)
 	case cfg.To == "syslog":
 		a.out, err = openSyslog()
 	case cfg.To == "off":
@@ -84,8 +84,8 @@ func checkAuditFile(path string) error {
 	return nil
 }
 
-func openAuditFile(path string) (io.WriteCloser, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func openAuditFile(path string, flag int) (io.WriteCloser, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (a *Audit) Reopen() error {
 	if a.file == "" {
 		return nil
 	}
-	out, err := openAuditFile(a.file)
+	out, err := openAuditFile(a.file, syscall.O_NONBLOCK) // a named pipe without a reader is an error
 	if err != nil {
 		return fmt.Errorf("open the audit log %q again: %w", a.file, err)
 	}

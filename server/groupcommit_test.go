@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -277,7 +278,7 @@ func TestAuditFileThatEndsWithinALine(t *testing.T) {
 		if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := openAuditFile(path)
+		out, err := openAuditFile(path, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,6 +293,54 @@ func TestAuditFileThatEndsWithinALine(t *testing.T) {
 		if got, err := os.ReadFile(path); err != nil || string(got) != want+"1\n2\n" {
 			t.Errorf("after %q the file is %q, %v", before, got, err)
 		}
+	}
+}
+
+// TestReopenDoesNotWaitForAReader: a named pipe that no process reads any more is an error of
+// Reopen, and lines go on to the next reader.
+func TestReopenDoesNotWaitForAReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func() *os.File {
+		r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := open()
+	a, err := OpenAudit(AuditConfig{To: "file:" + path, Required: true}, nil, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	reopened := make(chan error, 1)
+	go func() { reopened <- a.Reopen() }()
+	select {
+	case err := <-reopened:
+		if !errors.Is(err, syscall.ENXIO) {
+			t.Errorf("Reopen of a named pipe without a reader: %v, want %v", err, syscall.ENXIO)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Reopen waits for a reader of the named pipe")
+	}
+	r = open()
+	defer r.Close()
+	for range 2 {
+		if err := a.write(&auditLine{}); err != nil {
+			t.Error(err)
+		}
+		if err := a.Reopen(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if text, err := io.ReadAll(r); err != nil || bytes.Count(text, []byte("\n")) != 2 {
+		t.Errorf("read %q, %v, want two lines", text, err)
 	}
 }
 
