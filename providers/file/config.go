@@ -126,7 +126,7 @@ func foldName(name string) (providers.Login, error) {
 	case err != nil || problem != "":
 		return "", fmt.Errorf("%q cannot be a user: the name %s", name, cmp.Or(problem, "cannot be typed"))
 	case folded.Reserved():
-		return "", fmt.Errorf("%q is reserved: tools make up names that begin with \"$\" or \"<\", and \"oauth2accesstoken\"", name)
+		return "", fmt.Errorf("%q is reserved, since tools log in with it; write a name other than \"oauth2accesstoken\" that begins with neither \"$\" nor \"<\"", name)
 	}
 	return folded, nil
 }

@@ -42,7 +42,7 @@ func TestConfigValidate(t *testing.T) {
 		{"no users", Config{}, "user: the provider has no users"},
 		{"groups without htpasswd", Config{Users: []User{good}, HtpasswdGroups: "x"}, "htpasswd_groups: names the groups of the users in htpasswd, which is missing"},
 		{"no name", Config{Users: []User{named(" ")}}, "user[0].name: is required"},
-		{"reserved name", Config{Users: []User{named("$refresh")}}, `user[0].name: "$refresh" is reserved: tools`},
+		{"reserved name", Config{Users: []User{named("$refresh")}}, `user[0].name: "$refresh" is reserved, since tools log in with it; write`},
 		{"control character", Config{Users: []User{named("a\tb")}}, `user[0].name: "a\tb" cannot be a user`},
 		{"twice", Config{Users: []User{good, named("BOB")}}, `user[1].name: "BOB" is the name of user[0] too`},
 		{"no password", Config{Users: []User{{Name: "bob"}}}, "user[0].password: is required"},
