@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -62,7 +63,35 @@ func newExplain(o *options) *cobra.Command {
 	return cmd
 }
 
+// loginMethods are the values of --method.
+var loginMethods = []string{"password", "refresh", "id_token", "browser", "pat", "robot"}
+
+// checkNames returns an error if a flag has a name that the configuration does not know:
+// the rules would then decide about a request that cannot occur.
+func (f *explainFlags) checkNames(cfg *config.Config) error {
+	providers := make([]string, len(cfg.Providers))
+	for i, p := range cfg.Providers {
+		providers[i] = p.Name
+	}
+	for _, flag := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"provider", f.question.Provider, providers},
+		{"method", f.question.Method, loginMethods},
+		{"service", f.question.Service, cfg.Token.Services},
+	} {
+		if flag.value != "" && !slices.Contains(flag.known, flag.value) {
+			return fmt.Errorf("--%s %q is unknown; write one of %s", flag.name, flag.value, strings.Join(flag.known, ", "))
+		}
+	}
+	return nil
+}
+
 func (f *explainFlags) explain(w io.Writer, cfg *config.Config) error {
+	if err := f.checkNames(cfg); err != nil {
+		return err
+	}
 	f.question.Scope = strings.Join(f.scopes, " ")
 	for _, claim := range f.claims {
 		name, text, ok := strings.Cut(claim, "=")
