@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -53,7 +54,11 @@ func newKeysInit(o *options) *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "made %s, which the registry needs as rootcertbundle, and %s, which only shorepass may read\n", certificate, key)
 			}
 			if seal != "" {
-				if err := session.WriteSealKey(seal, session.NewSealKey()); err != nil {
+				err := session.WriteSealKey(seal, session.NewSealKey())
+				if errors.Is(err, fs.ErrExist) {
+					return fmt.Errorf("make the sealing key: %s exists already; name another file, or keep this one, since the store's tokens need it", seal)
+				}
+				if err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "made %s; every replica needs the same\n", seal)

@@ -78,6 +78,7 @@ func newRoot() *cobra.Command {
 		help.Args = helpTopic
 	}
 	rejectUnknown(root)
+	root.SetFlagErrorFunc(flagError)
 	addVersionFlag(root)
 	return root
 }

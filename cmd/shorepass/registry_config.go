@@ -60,6 +60,9 @@ func (f registryFlags) print(w io.Writer, cfg *resolvedConfig) error {
 		return fmt.Errorf("there are several services; choose one with --service: %s", strings.Join(cfg.Token.Services, ", "))
 	}
 	service, err := issuer.Service(f.service)
+	if errors.Is(err, registry.ErrUnknownService) {
+		return fmt.Errorf("--service %q is not in token.services; write one of %s", f.service, strings.Join(cfg.Token.Services, ", "))
+	}
 	if err != nil {
 		return err
 	}

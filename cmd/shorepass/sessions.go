@@ -88,7 +88,7 @@ func newSessionsRevoke(o *options) *cobra.Command {
 		Example: "  shorepass sessions revoke 5klgeezbwidpry4w\n  shorepass sessions revoke --user alice\n  shorepass sessions revoke --group contractors --older-than 30d",
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if len(ids) == 0 && chosen.empty() {
-				return errors.New("name the sessions to end: their ids, or --user, --provider, --group, --older-than")
+				return errors.New("name the sessions to end: their ids, or --user, --provider, --group, --kind, --older-than")
 			}
 			if len(ids) > 0 && !chosen.empty() {
 				return errors.New("the sessions are named by ids and by flags; use one of the two")
@@ -144,18 +144,35 @@ func newSessionsRekey(o *options) *cobra.Command {
 
 // selection is the flags of list and revoke that select sessions.
 type selection struct {
-	user, provider, group, kind string
-	olderThan                   durationFlag
-	ended                       bool
+	user, provider, group string
+	kind                  kindFlag
+	olderThan             durationFlag
+	ended                 bool
 }
 
 func (s *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.user, "user", "", "sessions of this user `name`")
 	cmd.Flags().StringVar(&s.provider, "provider", "", "sessions of this provider")
 	cmd.Flags().StringVar(&s.group, "group", "", "sessions of people who were in this group when last checked")
-	cmd.Flags().StringVar(&s.kind, "kind", "", "sessions of this kind: refresh, browser, pat or robot")
+	cmd.Flags().Var(&s.kind, "kind", "sessions of this kind: refresh, browser, pat or robot")
 	cmd.Flags().Var(&s.olderThan, "older-than", "sessions that began longer ago than this, such as 30d or 12h")
 }
+
+// kindFlag is a flag whose value is a kind of session.
+type kindFlag session.Kind
+
+func (f *kindFlag) Set(text string) error {
+	switch kind := session.Kind(text); kind {
+	case session.KindRefresh, session.KindBrowser, session.KindPAT, session.KindRobot:
+		*f = kindFlag(kind)
+		return nil
+	}
+	return errors.New("there is no such kind; write refresh, browser, pat or robot")
+}
+
+func (f *kindFlag) String() string { return string(*f) }
+
+func (f *kindFlag) Type() string { return "string" }
 
 // durationFlag is a flag whose value is a duration as in the configuration, with days.
 type durationFlag time.Duration

@@ -42,3 +42,12 @@ func unknownSubcommand(cmd *cobra.Command, args []string) error {
 	}
 	return fmt.Errorf("unknown command %q for %q; %[2]s --help lists the commands", args[0], cmd.CommandPath())
 }
+
+// flagError is the cobra flag error function: it says where the flags are listed, if one
+// is unknown.
+func flagError(cmd *cobra.Command, err error) error {
+	if strings.HasPrefix(err.Error(), "unknown ") {
+		return fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())
+	}
+	return err
+}

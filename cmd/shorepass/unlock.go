@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -22,7 +23,12 @@ func newUnlock(o *options) *cobra.Command {
 			"follow immediately, their caches within 30 seconds. The directory's own counter is not\n" +
 			"changed: an account that is locked there stays locked.",
 		Example: "  shorepass unlock alice",
-		Args:    cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one login name, as in: shorepass unlock alice")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			login, err := providers.ParseLogin(args[0])
 			if err != nil {
