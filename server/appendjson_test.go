@@ -2,9 +2,12 @@ package server
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"testing"
 	"time"
+
+	"shorepass/policy"
 )
 
 // TestAppendedJSONIsThatOfEncodingJSON: with each field alone and with all of them,
@@ -72,4 +75,36 @@ func fill(t *testing.T, v reflect.Value, text string, number float64) {
 	default:
 		t.Fatalf("a field of kind %s: teach fill and appendJSON", v.Kind())
 	}
+}
+
+// FuzzAppendedJSON: of arbitrary texts, lists and numbers the bytes are those of
+// encoding/json.
+func FuzzAppendedJSON(f *testing.F) {
+	f.Add("\u2028", "<>&", "\xff\x00\x7f\ufffd", 1e-7, int64(-1), uint8(4))
+	f.Add("", "plain", "", 1e21, int64(1<<40), uint8(3))
+	f.Fuzz(func(t *testing.T, a, b, c string, seconds float64, n int64, lists uint8) {
+		if math.IsNaN(seconds) || math.IsInf(seconds, 0) {
+			t.Skip("a duration is a number")
+		}
+		list := [][]string{nil, {}, {a}, {a, ""}, {"plain", b, c}}[lists%5]
+		line := auditLine{
+			Time: time.Unix(n%(1<<37), n%1e9).UTC(), Request: a, Status: int(n), User: b, Subject: c, Account: a + b,
+			Groups: list, GroupsOmitted: int(n), Unsure: list, UserAgent: b, Asked: list, Granted: list,
+			Duration: seconds, Reason: c,
+		}
+		if len(list) > 0 {
+			line.Claims = map[string]string{a: b, c: a}
+			line.Rules = []policy.Verdict{{Rule: a, Effect: b, Scope: c, Actions: list, Fault: c}, {}}
+			line.Target = &auditTarget{Session: a, User: b, Subject: c}
+		}
+		for _, value := range []jsonAppender{&line, tokenAnswer{Token: "a.b-_", ExpiresIn: int(n), Scope: a, RefreshToken: b}} {
+			want, err := json.Marshal(value)
+			if err != nil {
+				t.Skip(err) // a year that has no JSON
+			}
+			if got := value.appendJSON(nil); string(got) != string(want) {
+				t.Errorf("appendJSON = %q\nwant         %q", got, want)
+			}
+		}
+	})
 }
