@@ -130,9 +130,9 @@ func TestWarnings(t *testing.T) {
 		{"claim in a repository name", minimal + demo + strings.Replace(rule, "a/b", "{claims.department}/*", 1), 0o600, ""},
 		{"email of a user", minimal + demo + rule + `when = 'claims.email.endsWith("@corp.example")'`, 0o600, ""},
 		{"part of a claim", minimal + oidc + "claims = [\"realm_access\"]\n" + rule + `when = '"x" in claims.realm_access.roles'`, 0o600, ""},
-		{"A9: a network of more hosts than proxies", minimal + "[server]\ntrusted_proxies = [\"192.168.0.0/16\"]\n" + demo + rule, 0o600, `server.trusted_proxies[0]: every host in 192.168.0.0/16 can claim any client address`},
+		{"a network of more hosts than proxies", minimal + "[server]\ntrusted_proxies = [\"192.168.0.0/16\"]\n" + demo + rule, 0o600, `server.trusted_proxies[0]: every host in 192.168.0.0/16 can claim any client address`},
 		{"one proxy", minimal + "[server]\ntrusted_proxies = [\"192.168.0.1\", \"192.168.7.0/24\", \"2001:db8::/64\"]\n" + demo + rule, 0o600, ""},
-		{"A9: metrics for a proxy", minimal + "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n" + demo + rule, 0o600, `server.metrics_from[0]: 127.0.0.0/8 contains a trusted proxy`},
+		{"metrics for a proxy", minimal + "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n" + demo + rule, 0o600, `server.metrics_from[0]: 127.0.0.0/8 contains a trusted proxy`},
 		{"metrics for others", minimal + "[server]\ntrusted_proxies = [\"127.0.0.1\"]\nmetrics_from = [\"192.168.0.9\"]\n" + demo + rule, 0o600, ""},
 		{"secret in a world-readable file", minimal + oidc + rule, 0o644, "everybody on this machine can read this file, and it contains a secret; chmod 600 it"},
 	} {

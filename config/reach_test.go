@@ -125,7 +125,7 @@ func TestRulesOutOfReach(t *testing.T) {
 			providers = ["local"]`, ""},
 		{"a claim that no provider reads", `users = ["*"]
 			when = 'claims.town == "Kiel"'`, `rule[0]: no provider reads the claim "town"; add it to the claims of a provider`},
-		{"D6: a claim with dots in a name", `effect = "deny"
+		{"a claim with dots in a name", `effect = "deny"
 			when = '"x" in claims.kubernetes.io'`, `rule[0]: no provider reads the claim "kubernetes"; add it to the claims of a provider`},
 		{"a part of a claim with dots in its name", `users = ["*"]
 			when = 'claims["kubernetes.io"].namespace == "a" && claims["https://corp.example/roles"].admin == true'`, ""},

@@ -10,7 +10,7 @@ import (
 	"shorepass/providers/ldap/ldaptest"
 )
 
-// TestNeverLocked (B1): Active Directory locks an account at the fifth wrong
+// TestNeverLocked: Active Directory locks an account at the fifth wrong
 // password within a window of 40 seconds. Two machines with old passwords of
 // alice log in every few seconds, and a stranger guesses, for four windows: the
 // account is never locked. alice logs in before and after only, since a right

@@ -191,7 +191,7 @@ func TestOpenIDRefreshToken(t *testing.T) {
 			t.Errorf("push after that: %v", err)
 		}
 	}
-	// A4: with a misspelt name the token is not sent, and the answer shows the
+	// With a misspelt name the token is not sent, and the answer shows the
 	// right form.
 	if a := s.get(t, "service="+service, basic("$refresh:other", refreshToken)); a.Status != http.StatusUnauthorized || !strings.Contains(a.ErrorDescription, "$refresh:PROVIDER") {
 		t.Errorf("login as $refresh:other = %v, want 401 and a sentence with $refresh:PROVIDER", a)

@@ -16,7 +16,7 @@ import (
 	"shorepass/providers/oidc/oidctest"
 )
 
-// TestOpenIDEcho (A5) uses a provider that echoes every request in all parts of
+// TestOpenIDEcho uses a provider that echoes every request in all parts of
 // its response. The end of the run searches all logs and audit lines for
 // secrets; this test searches them for secrets in hex.
 func TestOpenIDEcho(t *testing.T) {

@@ -196,8 +196,8 @@ func TestSlapdLogins(t *testing.T) {
 }
 
 // TestSlapdGroupsAndRules tests the way from the directory's groups to a token:
-// a deny rule ignores the case of its group (A1), and a second group of that
-// name does not switch it off (A2). A second group of an allow rule's name
+// a deny rule ignores the case of its group, and a second group of that
+// name does not switch it off. A second group of an allow rule's name
 // takes the grant from the members of both.
 func TestSlapdGroupsAndRules(t *testing.T) {
 	t.Parallel()

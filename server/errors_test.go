@@ -9,7 +9,7 @@ import (
 	"shorepass/providers"
 )
 
-// A4: the error for "$refresh:ssoo" says how the user name is written.
+// TestRefreshNameIsExplained: the error for "$refresh:ssoo" says how the user name is written.
 func TestRefreshNameIsExplained(t *testing.T) {
 	got := wireError(fmt.Errorf("%w: no provider has that name: %w", providers.ErrRefreshName, providers.ErrRejected))
 	if got.status != http.StatusUnauthorized || got.oauth != "invalid_grant" || !strings.Contains(got.message, "$refresh:PROVIDER") {

@@ -16,7 +16,7 @@ func TestName(t *testing.T) {
 		"οδος":          "οδοσ",
 		"weiß":          "weiß", // not "weiss", which is another account
 		"WEIẞ":          "weiß",
-		"\u212Aevin":    "\u212Aevin", // A10: the Kelvin sign is not k
+		"\u212Aevin":    "\u212Aevin", // the Kelvin sign is not k
 		"\u017Ftaff":    "\u017Ftaff", // the long s is not s
 		"\u0130stanbul": "\u0130stanbul",
 		"ａｄｍｉｎ":         "ａｄｍｉｎ", // full width
