@@ -30,8 +30,8 @@ const maxLentLine = 64 << 10
 func withLine(value any, use func(line []byte) error) error {
 	l := jsonBuffers.Get().(*jsonBuffer)
 	l.text.Reset()
-	if own, ok := value.(jsonAppender); ok {
-		l.text.Write(append(own.appendJSON(l.text.AvailableBuffer()), '\n'))
+	if a, ok := value.(tokenAnswer); ok {
+		l.text.Write(append(a.appendJSON(l.text.AvailableBuffer()), '\n'))
 	} else if err := l.encoder.Encode(value); err != nil {
 		return err // an encoder that failed once is not reused
 	}
