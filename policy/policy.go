@@ -9,7 +9,7 @@
 //     whatever rule adds them.
 //   - Order never matters: there is no first match, no priority, and no rule that
 //     ends the evaluation. A rule is read without those above it.
-//   - What is granted is a subset of what the request asks for.
+//   - Invariant: what is granted is a subset of what the request asks for.
 //
 // A rule matches a request if each of its keys matches, and a key matches if any
 // of its entries does:

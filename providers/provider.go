@@ -129,7 +129,8 @@ const (
 )
 
 // Identity is a proved person, job or robot. It is immutable once a provider has returned
-// it to the chain and the chain to its caller.
+// it to the chain and the chain to its caller. Invariant: no name is both in Groups and in
+// Unsure.
 type Identity struct {
 	Provider     string         // the provider's configured name
 	Fingerprint  string         // of the provider at the time of the login; since a reload the name may be another provider's

@@ -13,6 +13,9 @@ import (
 // a sign-in, those of one login where they do not. [next] is the transition at
 // an answer, [loggedIn] the transition at a login, and [status] decides what a
 // redemption does in a state. All three are pure.
+//
+// Invariant: a state refuses sessions and ends none. A sweep ends them later, and
+// an ended session is never restored.
 type SignIn struct {
 	ID            int64
 	Version       Version   // of its identity

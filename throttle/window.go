@@ -22,6 +22,8 @@ const (
 // quietMargin after the youngest was sent, because Active Directory and FreeIPA
 // reset their count of failures only after a quiet period. With a sliding window
 // some entries would expire while the directory still counts them.
+//
+// Invariant: no two entries have the same secret.
 type window struct{ entries []entry }
 
 // entry is a password in a window: its last answer, and the lease of the attempt

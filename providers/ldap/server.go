@@ -39,7 +39,8 @@ type server struct {
 }
 
 // trial is the right of one caller to find out whether a server that failed is up
-// again. At most one is in progress at a server, and only its caller ends it.
+// again. Invariant: at most one is in progress at a server, and only its caller ends
+// it.
 type trial struct{ _ byte } // not empty: each has an address of its own
 
 func newServer(raw string, cfg *tls.Config, startTLS bool) (*server, error) {
