@@ -31,7 +31,7 @@ e2e: install-peers
 	cd e2e && $(GOTEST) -count=1 -timeout 20m -parallel 8 ./...
 
 # Token requests, LDAPS logins and policy decisions, then a million sessions and
-# three replicas. About four minutes. BEFORE=/path/of/another/shorepass measures
+# three replicas. It takes minutes. BEFORE=/path/of/another/shorepass measures
 # that binary beside this one.
 bench: build install-peers
 	go run ./bench -shorepass bin/shorepass -before "$(BEFORE)"
