@@ -164,7 +164,7 @@ func JWK(tb testing.TB, key crypto.PublicKey) map[string]string {
 	case ed25519.PublicKey:
 		return map[string]string{"kty": "OKP", "crv": "Ed25519", "x": encode(key)}
 	}
-	tb.Fatalf("JWK of a %T is not implemented", key)
+	tb.Fatalf("a %T is not a key of this issuer", key)
 	return nil
 }
 
@@ -232,7 +232,7 @@ func SignWith(tb testing.TB, header, payload string, key any) string {
 	case ed25519.PrivateKey:
 		signature = ed25519.Sign(key, []byte(input))
 	default:
-		err = fmt.Errorf("signature by a %T is not implemented", key)
+		err = fmt.Errorf("a %T cannot sign a token", key)
 	}
 	if err != nil {
 		tb.Fatal(err)
