@@ -2,7 +2,6 @@ package providers
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -121,15 +120,10 @@ type TokenAcceptor interface {
 
 // Pinger is a Provider with a health check, for check --live.
 type Pinger interface {
-	// Ping connects if need be and returns its findings, a line of text each. The
-	// error says why the provider cannot be reached; one that wraps [ErrMismatch] may
-	// come with findings.
-	Ping(ctx context.Context) (found []string, err error)
+	// Ping connects if need be and returns its findings. The error says why the
+	// provider cannot be reached; [KeyOf] returns the key that cures it.
+	Ping(ctx context.Context) (Findings, error)
 }
-
-// ErrMismatch says that a provider was reached, and that the configuration does not fit
-// the settings that the provider reports.
-var ErrMismatch = errors.New("the configuration does not fit the provider")
 
 // Starter is a Provider with work in the background, such as health checks of its
 // connections or the refresh of its keys.

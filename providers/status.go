@@ -48,9 +48,8 @@ func (c *Chain) Down() []string {
 type PingResult struct {
 	Provider string
 	Kind     string
-	Found    []string // a line of text each
+	Findings Findings // with a fault where Err is not nil
 	Err      error    // why the provider cannot be reached
-	Mismatch error    // where the configuration does not fit the provider; wraps ErrMismatch
 }
 
 // Ping runs the health checks of all providers that have one, concurrently.
@@ -66,10 +65,10 @@ func (c *Chain) Ping(ctx context.Context) []PingResult {
 		}
 		asked.Go(func() {
 			found, err := m.pinger.Ping(ctx)
-			if errors.Is(err, ErrMismatch) {
-				all[i].Mismatch, err = err, nil
+			if err != nil {
+				found = append(found, Faultf(KeyOf(err), "cannot be reached: %v", err))
 			}
-			all[i].Found, all[i].Err = found, err
+			all[i].Findings, all[i].Err = found, err
 			m.setDown(err)
 		})
 	}

@@ -32,11 +32,9 @@ type checkResult struct {
 // partResult is the state of one provider or of the store. Without --live only its name
 // and kind are known.
 type partResult struct {
-	Name  string   `json:"name"`
-	Kind  string   `json:"kind"`
-	Found []string `json:"found,omitempty"`
-	Error string   `json:"error,omitempty"`
-	Fault string   `json:"fault,omitempty"` // of the configuration, as the provider reports it
+	Name     string             `json:"name"`
+	Kind     string             `json:"kind"`
+	Findings providers.Findings `json:"findings,omitempty"`
 }
 
 func newCheck(o *options) *cobra.Command {
@@ -126,25 +124,21 @@ func checkTLS(cfg *resolvedConfig) error {
 func (c *checkResult) askProviders(ctx context.Context, chain *providers.Chain) error {
 	var faults []error
 	for _, p := range chain.Ping(ctx) {
-		f := partResult{Name: p.Provider, Kind: p.Kind, Found: p.Found}
-		if p.Err != nil {
-			f.Error = p.Err.Error()
-			faults = append(faults, fmt.Errorf("provider %q cannot be reached: %w", p.Provider, p.Err))
+		c.Providers = append(c.Providers, partResult{Name: p.Provider, Kind: p.Kind, Findings: p.Findings})
+		for _, fault := range p.Findings.Faults() {
+			faults = append(faults, fmt.Errorf("provider %q: %s", p.Provider, fault.Text))
 		}
-		if p.Mismatch != nil {
-			f.Fault = p.Mismatch.Error()
-			faults = append(faults, fmt.Errorf("provider %q: %w", p.Provider, p.Mismatch))
-		}
-		c.Providers = append(c.Providers, f)
 	}
 	return errors.Join(faults...)
 }
 
 func (c *checkResult) inspectStore(ctx context.Context, store backend) error {
 	found, err := store.inspect(ctx)
-	c.Store.Found = found
+	for _, line := range found {
+		c.Store.Findings = append(c.Store.Findings, providers.Infof("%s", line))
+	}
 	if err != nil {
-		c.Store.Error = err.Error()
+		c.Store.Findings = append(c.Store.Findings, providers.Faultf("", "cannot be reached: %v", err))
 	}
 	return err
 }
@@ -156,14 +150,8 @@ func (c *checkResult) print(w io.Writer) {
 	fmt.Fprintf(w, "%s is good: %d providers, %d services, %d rules\n", c.Config, len(c.Providers), len(c.Services), c.Rules)
 	for _, f := range append(slices.Clone(c.Providers), c.Store) {
 		fmt.Fprintf(w, "  %s (%s)\n", f.Name, f.Kind)
-		for _, line := range f.Found {
-			fmt.Fprintf(w, "    %s\n", line)
-		}
-		if f.Error != "" {
-			fmt.Fprintf(w, "    not reached: %s\n", f.Error)
-		}
-		if f.Fault != "" {
-			fmt.Fprintf(w, "    fault: %s\n", f.Fault)
+		for _, finding := range f.Findings {
+			fmt.Fprintf(w, "    %s\n", finding)
 		}
 	}
 	for _, warning := range c.Warnings {

@@ -195,11 +195,11 @@ func (p *Provider) Revalidate(_ context.Context, id *providers.Identity) (*provi
 }
 
 // Ping implements [providers.Pinger].
-func (p *Provider) Ping(context.Context) ([]string, error) {
-	found := []string{fmt.Sprintf("%d users in the configuration", len(p.users.all))}
+func (p *Provider) Ping(context.Context) (providers.Findings, error) {
+	found := providers.Findings{providers.Infof("%d users in the configuration", len(p.users.all))}
 	if p.htpasswd == nil {
 		return found, nil
 	}
 	users := p.htpasswd.users()
-	return append(found, fmt.Sprintf("%d users in %s", len(users.all), p.htpasswd.path)), p.htpasswd.lastError()
+	return append(found, providers.Infof("%d users in %s", len(users.all), p.htpasswd.path)), p.htpasswd.lastError()
 }

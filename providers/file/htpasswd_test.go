@@ -114,7 +114,7 @@ func TestInvalidFileIsNotLoaded(t *testing.T) {
 	if err := login("three"); err != nil {
 		t.Errorf("Authenticate when it is valid again = %v, want an identity", err)
 	}
-	if found, err := p.Ping(t.Context()); err != nil || !strings.Contains(strings.Join(found, "; "), "1 users in "+path) {
+	if found, err := p.Ping(t.Context()); err != nil || !strings.Contains(found.String(), "1 users in "+path) {
 		t.Errorf("Ping = %q, %v, want one user", found, err)
 	}
 }

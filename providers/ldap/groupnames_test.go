@@ -113,7 +113,7 @@ func TestRenameClash(t *testing.T) {
 					checkGroups(t, p, "alice", test.alice, "")
 					checkGroups(t, p, "bob", test.bob, test.unsure)
 				}
-				if all := strings.Join(must(p.Ping(t.Context())), "\n"); strings.Contains(all, "gives to another group") == test.noWarning {
+				if all := must(p.Ping(t.Context())).String(); strings.Contains(all, "gives to another group") == test.noWarning {
 					t.Errorf("Ping() = %s, want a warning: %v", all, !test.noWarning)
 				}
 			})
@@ -153,7 +153,7 @@ func TestOneNameOfTwoGroups(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			checkGroups(t, made[i], "bob", "", "admins contractors")
 			checkGroups(t, made[i], "alice", "", "Admins contractors") // either may be the one that a rule means
-			if all := strings.Join(must(made[i].Ping(t.Context())), "\n"); !strings.Contains(all, `both called "admins"`) || !strings.Contains(all, "groups.only") {
+			if all := must(made[i].Ping(t.Context())).String(); !strings.Contains(all, `both called "admins"`) || !strings.Contains(all, "groups.only") {
 				t.Errorf("Ping() = %s, want a warning that says what to do", all)
 			}
 

@@ -82,7 +82,7 @@ func TestSameName(t *testing.T) {
 		t.Errorf("the log is %q, want one warning", log.String())
 	}
 	found, err := p.Ping(t.Context())
-	if all := strings.Join(found, "\n"); err != nil || !strings.Contains(all, `are both called "same"`) {
+	if all := found.String(); err != nil || !strings.Contains(all, `are both called "same"`) {
 		t.Errorf("Ping() = %s, %v, want the warning", all, err)
 	}
 }

@@ -27,7 +27,7 @@ const (
 type pingCache struct {
 	lock  chan struct{} // a mutex whose wait ends with a context; guards the rest
 	at    time.Time
-	lines []string
+	found providers.Findings
 	err   error
 }
 
@@ -35,9 +35,9 @@ func newPingCache() pingCache { return pingCache{lock: make(chan struct{}, 1)} }
 
 // Ping implements [providers.Pinger]. It connects to every server, and reports what
 // each server is, which people and groups the service account sees, and when the
-// directory locks accounts. It fails if no server can be reached. The error wraps
-// providers.ErrMismatch if logins with this configuration would lock accounts.
-func (p *Provider) Ping(ctx context.Context) ([]string, error) {
+// directory locks accounts: a fault if logins with this configuration would. It fails if
+// no server can be reached.
+func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 	select {
 	case p.pingCache.lock <- struct{}{}:
 		defer func() { <-p.pingCache.lock }()
@@ -45,22 +45,22 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("wait for another ping: %w", context.Cause(ctx))
 	}
 	if !p.pingCache.at.IsZero() && time.Since(p.pingCache.at) < pingTTL {
-		return p.pingCache.lines, p.pingCache.err
+		return slices.Clone(p.pingCache.found), p.pingCache.err
 	}
-	lines, err := p.inspect(ctx)
+	found, err := p.inspect(ctx)
 	if !ctxDone(ctx) {
-		p.pingCache.lines, p.pingCache.err, p.pingCache.at = lines, err, time.Now()
+		p.pingCache.found, p.pingCache.err, p.pingCache.at = slices.Clone(found), err, time.Now()
 	}
-	return lines, err
+	return found, err
 }
 
 // inspect returns the result of Ping.
-func (p *Provider) inspect(ctx context.Context) ([]string, error) {
-	lines := make([]string, len(p.dir.servers))
+func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
+	found := make(providers.Findings, len(p.dir.servers))
 	errs := make([]error, len(p.dir.servers))
 	var wg sync.WaitGroup
 	for i, s := range p.dir.servers {
-		wg.Go(func() { lines[i], errs[i] = p.dir.describeServer(ctx, s) })
+		wg.Go(func() { found[i], errs[i] = p.dir.describeServer(ctx, s) })
 	}
 	wg.Wait()
 	if !slices.Contains(errs, nil) {
@@ -68,38 +68,36 @@ func (p *Provider) inspect(ctx context.Context) ([]string, error) {
 	}
 	for i, err := range errs {
 		if err != nil {
-			lines[i] = "warning: " + err.Error()
+			found[i] = providers.Warningf(providers.KeyOf(err), "%v", err)
 		}
 	}
 	if p.dnTemplate != nil && p.cfg.BindDN == "" {
-		lines = append(lines, "entries are read with the person's own rights: what they show is known only at a login")
-		unknown, _ := advise(nil, 0, 0)
-		return append(lines, unknown...), nil
+		found = append(found, providers.Infof("entries are read with the person's own rights: what they show is known only at a login"))
+		return append(found, advise(nil, 0, 0)...), nil
 	}
 	if p.cfg.BindDN == "" {
-		lines = append(lines, "searches are anonymous")
+		found = append(found, providers.Infof("searches are anonymous"))
 	} else {
-		lines = append(lines, "bound as "+p.cfg.BindDN)
+		found = append(found, providers.Infof("bound as %s", p.cfg.BindDN))
 	}
-	lines = append(lines, p.inspectPeople(ctx)...)
+	found = append(found, p.inspectPeople(ctx)...)
 	if p.groups != nil {
-		lines = append(lines, p.inspectGroups(ctx))
+		found = append(found, p.inspectGroups(ctx))
 	}
 	if n := p.dir.referrals.Load(); n > 0 {
-		lines = append(lines, fmt.Sprintf("%d references to other servers were not followed", n))
+		found = append(found, providers.Infof("%d references to other servers were not followed", n))
 	}
 	for _, text := range p.warnings.recent() {
-		lines = append(lines, "warning: "+text)
+		found = append(found, providers.Warningf("", "%s", text))
 	}
-	advice, mismatch := p.inspectLockout(ctx)
-	return append(lines, advice...), mismatch
+	return append(found, p.inspectLockout(ctx)...), nil
 }
 
-// describeServer connects to a server and returns a line about it.
-func (d *directory) describeServer(ctx context.Context, s *server) (string, error) {
+// describeServer connects to a server and describes it.
+func (d *directory) describeServer(ctx context.Context, s *server) (providers.Finding, error) {
 	release, err := d.search.acquire(ctx, serviceShare)
 	if err != nil {
-		return "", err
+		return providers.Finding{}, err
 	}
 	defer release()
 	began := time.Now()
@@ -108,16 +106,16 @@ func (d *directory) describeServer(ctx context.Context, s *server) (string, erro
 		if !ctxDone(ctx) && !errors.Is(err, errServiceAccount) {
 			s.recordFailure(nil, err)
 		}
-		return "", err
+		return providers.Finding{}, err
 	}
 	defer c.close()
 	s.recordSuccess(nil)
 	took := time.Since(began).Round(time.Millisecond)
 	root, err := c.rootDSE(ctx, d.timeout, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
 	if err != nil && !answered(err) {
-		return "", fmt.Errorf("%s: %w", s.url, err)
+		return providers.Finding{}, fmt.Errorf("%s: %w", s.url, err)
 	}
-	return fmt.Sprintf("%s: %s, %s, connected in %s", s.url, vendorName(root), describeTLS(c.tls), took), nil
+	return providers.Infof("%s: %s, %s, connected in %s", s.url, vendorName(root), describeTLS(c.tls), took), nil
 }
 
 // vendorName returns the server's vendor, from its root DSE (RFC 3045).
@@ -147,42 +145,42 @@ func describeTLS(c *tls.Conn) string {
 }
 
 // inspectPeople counts the people and warns of attributes that their entries lack.
-func (p *Provider) inspectPeople(ctx context.Context) []string {
+func (p *Provider) inspectPeople(ctx context.Context) providers.Findings {
 	found, err := p.dir.find(ctx, query{
 		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.wildcardFilter(), sizeLimit: maxCounted,
 		attributes: append([]string{p.cfg.Users.Name, p.cfg.Users.Subject}, p.cfg.Users.Stamp...),
 	})
 	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
-		return []string{fmt.Sprintf("warning: search for people under %q: %s", p.cfg.Users.Base, err)}
+		return providers.Findings{providers.Warningf("users.base", "search for people under %q: %s", p.cfg.Users.Base, err)}
 	}
-	lines := []string{fmt.Sprintf("%s people under %q match users.filter", formatCount(len(found), err), p.cfg.Users.Base)}
-	for _, name := range []string{p.cfg.Users.Name, p.cfg.Users.Subject} {
+	findings := providers.Findings{providers.Infof("%s people under %q match users.filter", formatCount(len(found), err), p.cfg.Users.Base)}
+	for _, must := range []struct{ key, name string }{{"users.name", p.cfg.Users.Name}, {"users.subject", p.cfg.Users.Subject}} {
 		lacking := 0
 		for _, e := range found {
-			if len(e.values(name)) != 1 {
+			if len(e.values(must.name)) != 1 {
 				lacking++
 			}
 		}
 		if lacking > 0 {
-			lines = append(lines, fmt.Sprintf("warning: %d of these do not show one %s, and cannot log in", lacking, name))
+			findings = append(findings, providers.Warningf(must.key, "%d of these do not show one %s, and cannot log in", lacking, must.name))
 		}
 	}
 	if stamp := p.cfg.Users.Stamp; len(found) > 0 && !slices.ContainsFunc(found, func(e entry) bool { return stampOf(e, stamp) != "" }) {
-		lines = append(lines, "warning: no entry shows any of "+providers.Quoted(stamp)+": a changed password does not end sessions")
+		findings = append(findings, providers.Warningf("users.stamp", "no entry shows any of %s: a changed password does not end sessions", providers.Quoted(stamp)))
 	}
-	return lines
+	return findings
 }
 
 // inspectGroups counts the entries that have a group name.
-func (p *Provider) inspectGroups(ctx context.Context) string {
+func (p *Provider) inspectGroups(ctx context.Context) providers.Finding {
 	cfg := p.cfg.Groups
 	found, err := p.dir.find(ctx, query{
 		base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: maxCounted,
 	})
 	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
-		return fmt.Sprintf("warning: search for groups under %q: %s", cfg.Base, err)
+		return providers.Warningf("groups.base", "search for groups under %q: %s", cfg.Base, err)
 	}
-	return fmt.Sprintf("%s entries under %q have a %s", formatCount(len(found), err), cfg.Base, cfg.Name)
+	return providers.Infof("%s entries under %q have a %s", formatCount(len(found), err), cfg.Base, cfg.Name)
 }
 
 // formatCount returns n as text, "at least" n if err cut the result short.

@@ -1,7 +1,6 @@
 package ldap_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -21,9 +20,9 @@ func TestPing(t *testing.T) {
 	}{
 		{"LDAPS", func(*ldap.Config) {}, []string{"OpenLDAP, TLS 1.3, certificate good until 20", "bound as uid=svc", `14 people under "ou=people`, `entries under "ou=groups`}},
 		{"without TLS", func(c *ldap.Config) { c.URLs, c.Insecure = []string{s.URL}, true }, []string{"OpenLDAP, without TLS"}},
-		{"one of two servers is down", func(c *ldap.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + ldaptest.FreePort(t), s.LDAPS} }, []string{"warning: connect to ldaps://127.0.0.1", "OpenLDAP, TLS"}},
+		{"one of two servers is down", func(c *ldap.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + ldaptest.FreePort(t), s.LDAPS} }, []string{"connect to ldaps://127.0.0.1", "OpenLDAP, TLS"}},
 		{"missing attribute", func(c *ldap.Config) { c.Users.Name = "mail" }, []string{"do not show one mail, and cannot log in"}},
-		{"missing base", func(c *ldap.Config) { c.Users.Base = "ou=nowhere," + s.Base }, []string{"warning: search for people"}},
+		{"missing base", func(c *ldap.Config) { c.Users.Base = "ou=nowhere," + s.Base }, []string{"warning (users.base): search for people"}},
 		{"no stamp attribute", func(c *ldap.Config) { c.Users.Stamp = []string{"pwdLastSet"} }, []string{"a changed password does not end sessions"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -34,7 +33,7 @@ func TestPing(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, want := range test.want {
-				if all := strings.Join(found, "\n"); !strings.Contains(all, want) {
+				if all := found.String(); !strings.Contains(all, want) {
 					t.Errorf("Ping() =\n%s\nwant %q", all, want)
 				}
 			}
@@ -65,14 +64,14 @@ func TestThresholdOfOpenLDAP(t *testing.T) {
 		cfg := slapdConfig(s)
 		cfg.Config = test.cfg
 		found, err := newProvider(t, cfg).Ping(t.Context())
-		if all := strings.Join(found, "\n"); !strings.Contains(all, test.lines) {
-			t.Errorf("with %v Ping() = %s\nwant %s", test.set, all, test.lines)
+		if all := found.String(); err != nil || !strings.Contains(all, test.lines) {
+			t.Errorf("with %v Ping() = %s, %v\nwant %s", test.set, all, err, test.lines)
 		}
-		switch {
-		case test.fault == "" && err != nil:
-			t.Errorf("with %v Ping() = %v, want no fault", test.set, err)
-		case test.fault != "" && (!errors.Is(err, providers.ErrMismatch) || !strings.Contains(err.Error(), test.fault)):
-			t.Errorf("with %v Ping() = %v, want ErrMismatch with %q", test.set, err, test.fault)
+		switch faults := found.Faults().String(); {
+		case test.fault == "" && faults != "":
+			t.Errorf("with %v Ping() = %s, want no fault", test.set, faults)
+		case !strings.Contains(faults, test.fault):
+			t.Errorf("with %v Ping() = %s, want the fault %q", test.set, faults, test.fault)
 		}
 	}
 }

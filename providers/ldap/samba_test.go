@@ -118,7 +118,7 @@ func TestActiveDirectory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all := strings.Join(found, "\n"); !strings.Contains(all, "references to other servers were not followed") {
+		if all := found.String(); !strings.Contains(all, "references to other servers were not followed") {
 			t.Errorf("Ping() = %s\nwant a line on references", all)
 		}
 	})
@@ -159,22 +159,25 @@ func TestActiveDirectory(t *testing.T) {
 // testActiveDirectoryThreshold: Ping reads the domain's lockout policy, and fine-grained
 // ones if the service account may.
 func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
-	ping := func(as func(*ldap.Config)) (string, error) {
+	ping := func(as func(*ldap.Config)) (found, faults string) {
 		t.Helper()
 		cfg := sambaConfig(s)
 		as(&cfg)
-		found, err := newProvider(t, cfg).Ping(t.Context())
-		return strings.Join(found, "\n"), err
+		all, err := newProvider(t, cfg).Ping(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all.String(), all.Faults().String()
 	}
-	found, err := ping(func(*ldap.Config) {})
-	if want := s.Base + " locks an account at wrong password 3 within 30m\nfor that write:\n  wrong_passwords = 2\n  wrong_password_window = \"30m\""; err != nil || !strings.Contains(found, want) {
-		t.Errorf("Ping() = %s, %v\nwant %s", found, err, want)
+	found, faults := ping(func(*ldap.Config) {})
+	if want := s.Base + " locks an account at wrong password 3 within 30m\nfor that write:\n  wrong_passwords = 2\n  wrong_password_window = \"30m\""; faults != "" || !strings.Contains(found, want) {
+		t.Errorf("Ping() = %s, want no fault and %s", found, want)
 	}
-	if _, err := ping(func(c *ldap.Config) { c.WrongPasswords = 3 }); !errors.Is(err, providers.ErrMismatch) {
-		t.Errorf("Ping with wrong_passwords at the threshold = %v, want ErrMismatch", err)
+	if _, faults := ping(func(c *ldap.Config) { c.WrongPasswords = 3 }); !strings.HasPrefix(faults, "fault (wrong_passwords): ") {
+		t.Errorf("Ping with wrong_passwords at the threshold = %q, want a fault", faults)
 	}
-	if _, err := ping(func(c *ldap.Config) { c.WrongPasswordWindow = 10 * time.Minute }); !errors.Is(err, providers.ErrMismatch) {
-		t.Errorf("Ping with a shorter window = %v, want ErrMismatch", err)
+	if _, faults := ping(func(c *ldap.Config) { c.WrongPasswordWindow = 10 * time.Minute }); !strings.HasPrefix(faults, "fault (wrong_password_window): ") {
+		t.Errorf("Ping with a shorter window = %q, want a fault", faults)
 	}
 	pso := "CN=strict,CN=Password Settings Container,CN=System," + s.Base
 	s.Add(t, pso, ldaptest.Attributes{
@@ -185,15 +188,15 @@ func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
 		"msDS-PSOAppliesTo": {s.Person("bob")},
 	})
 	defer s.Delete(t, pso)
-	found, err = ping(func(c *ldap.Config) {
+	found, faults = ping(func(c *ldap.Config) {
 		dn, password := s.Credentials()
 		c.BindDN, c.BindPassword = dn, secret.New(password)
 	})
-	if want := "wrong_passwords = 1\n  wrong_password_window = \"1h\""; !errors.Is(err, providers.ErrMismatch) || !strings.Contains(found, want) {
-		t.Errorf("Ping as an administrator, who sees a strict policy = %s, %v\nwant ErrMismatch and %s", found, err, want)
+	if want := "wrong_passwords = 1\n  wrong_password_window = \"1h\""; faults == "" || !strings.Contains(found, want) {
+		t.Errorf("Ping as an administrator, who sees a strict policy = %s\nwant a fault and %s", found, want)
 	}
-	if found, err = ping(func(*ldap.Config) {}); err != nil || !strings.Contains(found, "no fine-grained password policy is shown") {
-		t.Errorf("Ping as the service account, which does not = %s, %v, want that none is shown", found, err)
+	if found, faults = ping(func(*ldap.Config) {}); faults != "" || !strings.Contains(found, "no fine-grained password policy is shown") {
+		t.Errorf("Ping as the service account, which does not = %s, want that none is shown", found)
 	}
 }
 
@@ -218,7 +221,7 @@ func testActiveDirectoryPermanentLock(t *testing.T, s *ldaptest.Samba, locked *p
 		if err != nil {
 			t.Fatal(err)
 		}
-		if warned, want := strings.Contains(strings.Join(found, "\n"), "locked for good keeps its sessions"), policy == "a policy that is not shown"; warned != want {
+		if warned, want := strings.Contains(found.String(), "locked for good keeps its sessions"), policy == "a policy that is not shown"; warned != want {
 			t.Errorf("%s: Ping() = %q, want a line on the policy that is not shown: %v", policy, found, want)
 		}
 	}

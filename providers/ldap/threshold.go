@@ -74,23 +74,22 @@ var policyKinds = map[string][]policyKind{
 }
 
 // inspectLockout reads the lockout thresholds, and returns advice on wrong_passwords
-// and wrong_password_window. The error wraps providers.ErrMismatch if logins with this
+// and wrong_password_window, with a fault for each way in which logins with this
 // configuration would lock accounts.
-func (p *Provider) inspectLockout(ctx context.Context) ([]string, error) {
+func (p *Provider) inspectLockout(ctx context.Context) providers.Findings {
 	var all []threshold
-	var lines []string
+	var hidden providers.Findings
 	for _, kind := range policyKinds[p.cfg.Preset] {
 		found, err := p.thresholds(ctx, kind)
 		if err != nil {
-			return []string{fmt.Sprintf("warning: read when the directory locks accounts: %s", err)}, nil
+			return providers.Findings{providers.Warningf("", "read when the directory locks accounts: %s", err)}
 		}
 		if len(found) == 0 && kind == fineGrainedKind {
-			lines = append(lines, "no fine-grained password policy is shown: if there are any, they may lock accounts sooner")
+			hidden = append(hidden, providers.Infof("no fine-grained password policy is shown: if there are any, they may lock accounts sooner"))
 		}
 		all = append(all, found...)
 	}
-	advice, err := advise(all, p.cfg.WrongPasswords, p.cfg.WrongPasswordWindow)
-	return append(advice, lines...), err
+	return append(advise(all, p.cfg.WrongPasswords, p.cfg.WrongPasswordWindow), hidden...)
 }
 
 // thresholds returns the thresholds of one kind that the service account may read.
@@ -167,13 +166,12 @@ func (k policyKind) threshold(e entry) (t threshold, shown bool) {
 }
 
 // advise returns what to write for wrong_passwords and wrong_password_window with these
-// thresholds, and an error if the values given do not fit.
-func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string, error) {
+// thresholds, and faults if the values given do not fit.
+func advise(all []threshold, wrongPasswords int, window time.Duration) providers.Findings {
 	if len(all) == 0 {
-		return []string{"warning: the directory does not show when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, and wrong_password_window = W"}, nil
+		return providers.Findings{providers.Warningf("wrong_passwords", "the directory does not show when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, and wrong_password_window = W")}
 	}
-	var lines []string
-	var faults []string
+	var lines, faults providers.Findings
 	var fewest int64
 	var longest time.Duration
 	for _, t := range all {
@@ -181,13 +179,13 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 		case t.guesses == 0:
 			continue
 		case !t.resets:
-			faults = append(faults, fmt.Sprintf("%s: %s is 0, so that wrong passwords count until a right one comes, and strangers can lock any account: have the directory reset the count after a time", t.policy, t.attribute))
+			faults = append(faults, providers.Faultf("", "%s: %s is 0, so that wrong passwords count until a right one comes, and strangers can lock any account: have the directory reset the count after a time", t.policy, t.attribute))
 			continue
 		case t.guesses == 1:
-			faults = append(faults, fmt.Sprintf("%s locks an account at the first wrong password, which shorepass cannot prevent", t.policy))
+			faults = append(faults, providers.Faultf("", "%s locks an account at the first wrong password, which shorepass cannot prevent", t.policy))
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s locks an account at wrong password %d within %s", t.policy, t.guesses, formatDuration(t.window)))
+		lines = append(lines, providers.Infof("%s locks an account at wrong password %d within %s", t.policy, t.guesses, formatDuration(t.window)))
 		if fewest == 0 || t.guesses < fewest {
 			fewest = t.guesses
 		}
@@ -195,19 +193,19 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) ([]string
 	}
 	if fewest == 0 {
 		if len(faults) == 0 {
-			lines = append(lines, fmt.Sprintf("no password policy that is shown locks accounts (%d)", len(all)))
+			lines = append(lines, providers.Infof("no password policy that is shown locks accounts (%d)", len(all)))
 		}
-		return lines, mismatchError(faults)
+		return append(lines, faults...)
 	}
 	most := min(fewest-1, maxGuesses)
-	lines = append(lines, "for that write:", fmt.Sprintf("  wrong_passwords = %d", most), fmt.Sprintf("  wrong_password_window = %q", formatDuration(longest)))
+	lines = append(lines, providers.Infof("for that write:"), providers.Infof("  wrong_passwords = %d", most), providers.Infof("  wrong_password_window = %q", formatDuration(longest)))
 	if int64(wrongPasswords) >= fewest {
-		faults = append(faults, fmt.Sprintf("wrong_passwords is %d, and the directory locks an account at wrong password %d: write wrong_passwords = %d", wrongPasswords, fewest, most))
+		faults = append(faults, providers.Faultf("wrong_passwords", "wrong_passwords is %d, and the directory locks an account at wrong password %d: write wrong_passwords = %d", wrongPasswords, fewest, most))
 	}
 	if window < longest {
-		faults = append(faults, fmt.Sprintf("wrong_password_window is %s, and the directory counts for %s: write wrong_password_window = %q", formatDuration(window), formatDuration(longest), formatDuration(longest)))
+		faults = append(faults, providers.Faultf("wrong_password_window", "wrong_password_window is %s, and the directory counts for %s: write wrong_password_window = %q", formatDuration(window), formatDuration(longest), formatDuration(longest)))
 	}
-	return lines, mismatchError(faults)
+	return append(lines, faults...)
 }
 
 // formatDuration returns a duration as the configuration file has it.
@@ -219,12 +217,4 @@ func formatDuration(d time.Duration) string {
 		return fmt.Sprintf("%dm", d/time.Minute)
 	}
 	return d.String()
-}
-
-// mismatchError returns an error that wraps providers.ErrMismatch, or nil without faults.
-func mismatchError(faults []string) error {
-	if len(faults) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %s", providers.ErrMismatch, strings.Join(faults, "; "))
 }

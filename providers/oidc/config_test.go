@@ -132,7 +132,7 @@ func TestLockoutAdvice(t *testing.T) {
 		"https://sso.corp.example/realms/corp":           "wrong_passwords = T-1, at most 8",
 		"https://login.microsoftonline.com.evil.example": "wrong_passwords = T-1, at most 8",
 	} {
-		if got := strings.Join(oidc.LockoutAdvice(oidc.Config{Issuer: issuer}), "\n"); !strings.Contains(got, want) {
+		if got := oidc.LockoutAdvice(oidc.Config{Issuer: issuer}).String(); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", issuer, got, want)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"shorepass/providers"
 )
 
 // WaitForProbes raises the time limit of probes, for a busy machine.
@@ -16,4 +18,4 @@ func UseProxy(p *Provider, proxy *url.URL) {
 }
 
 // LockoutAdvice is what Ping says about an issuer's account lockout.
-func LockoutAdvice(c Config) []string { return c.lockoutAdvice() }
+func LockoutAdvice(c Config) providers.Findings { return c.lockoutAdvice() }

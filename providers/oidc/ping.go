@@ -17,7 +17,7 @@ import (
 const pingMaxAge = 10 * time.Second
 
 // Ping implements [providers.Pinger].
-func (p *Provider) Ping(ctx context.Context) ([]string, error) {
+func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 	if err := p.refreshCaches(ctx, pingMaxAge); err != nil {
 		return nil, err
 	}
@@ -25,9 +25,9 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := []string{
-		fmt.Sprintf("%s: discovery in %s", p.cfg.Issuer, m.fetchTime.Round(time.Millisecond)),
-		fmt.Sprintf("keys: %s", p.keys.current.Load()),
+	found := providers.Findings{
+		providers.Infof("%s: discovery in %s", p.cfg.Issuer, m.fetchTime.Round(time.Millisecond)),
+		providers.Infof("keys: %s", p.keys.current.Load()),
 		m.signingAlgorithms(p.cfg),
 	}
 	if p.cfg.grants(grantPassword) || p.cfg.grants(grantRefresh) {
@@ -37,13 +37,13 @@ func (p *Provider) Ping(ctx context.Context) ([]string, error) {
 		found = append(found, p.cfg.lockoutAdvice()...)
 	}
 	if p.cfg.grants(grantIDToken) {
-		found = append(found, "ID tokens as passwords: for the audience "+providers.Quoted(p.cfg.Audience))
+		found = append(found, providers.Infof("ID tokens as passwords: for the audience %s", providers.Quoted(p.cfg.Audience)))
 	}
 	return found, nil
 }
 
 // signingAlgorithms describes which of the provider's algorithms are accepted.
-func (m *metadata) signingAlgorithms(cfg Config) string {
+func (m *metadata) signingAlgorithms(cfg Config) providers.Finding {
 	var both []string
 	for _, alg := range m.algorithms {
 		if slices.Contains(cfg.Algorithms, alg) {
@@ -51,31 +51,31 @@ func (m *metadata) signingAlgorithms(cfg Config) string {
 		}
 	}
 	if len(both) == 0 && len(m.algorithms) > 0 {
-		return fmt.Sprintf("warning: the provider signs with %s, and algorithms accepts none of these", printableList(m.algorithms))
+		return providers.Faultf("algorithms", "the provider signs with %s, and algorithms accepts none of these", printableList(m.algorithms))
 	}
-	return "signs with: " + strings.Join(both, ", ")
+	return providers.Infof("signs with: %s", strings.Join(both, ", "))
 }
 
 // describeTokenEndpoint describes the endpoints, and whether the provider
 // advertises the configured grants.
-func (m *metadata) describeTokenEndpoint(cfg Config) []string {
+func (m *metadata) describeTokenEndpoint(cfg Config) providers.Findings {
 	address, err := m.token.get()
 	if err != nil {
-		return []string{"warning: " + err.Error()}
+		return providers.Findings{providers.Faultf("", "%v", err)}
 	}
-	found := []string{"token endpoint: " + printable(address)}
+	found := providers.Findings{providers.Infof("token endpoint: %s", printable(address))}
 	if _, err := m.authStyle(cfg); err != nil {
-		found = append(found, "warning: "+err.Error())
+		found = append(found, providers.Faultf("auth_style", "%v", err))
 	}
 	for _, grant := range []string{grantPassword, grantRefresh} {
 		switch {
 		case !cfg.grants(grant):
 		case len(m.grants) == 0:
-			found = append(found, "grant "+grant+": the provider does not say which it has")
+			found = append(found, providers.Infof("grant %s: the provider does not say which it has", grant))
 		case slices.Contains(m.grants, grant):
-			found = append(found, "grant "+grant+": advertised")
+			found = append(found, providers.Infof("grant %s: advertised", grant))
 		default:
-			found = append(found, "warning: grant "+grant+" is not advertised by the provider")
+			found = append(found, providers.Warningf("grants", "grant %s is not advertised by the provider", grant))
 		}
 	}
 	if cfg.grants(grantRefresh) {
@@ -90,25 +90,28 @@ var entraHosts = []string{"login.microsoftonline.com", "login.partner.microsofto
 // lockoutAdvice says what to configure for the provider's account lockout,
 // which no protocol reports. Entra ID locks an account at the tenth wrong
 // password by default.
-func (c Config) lockoutAdvice() []string {
+func (c Config) lockoutAdvice() providers.Findings {
 	if u, err := url.Parse(c.Issuer); err == nil && slices.Contains(entraHosts, u.Hostname()) {
-		return []string{"Entra ID cannot be asked when it locks accounts; for its defaults write:", "  wrong_passwords = 8", `  wrong_password_window = "2m"`}
+		return providers.Findings{
+			providers.Infof("Entra ID cannot be asked when it locks accounts; for its defaults write:"),
+			providers.Infof("  wrong_passwords = 8"), providers.Infof(`  wrong_password_window = "2m"`),
+		}
 	}
-	return []string{"an OpenID provider cannot be asked when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, half of that where it takes two names for one account, and wrong_password_window = W"}
+	return providers.Findings{providers.Infof("an OpenID provider cannot be asked when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, half of that where it takes two names for one account, and wrong_password_window = W")}
 }
 
-func (m *metadata) offlineAccess() string {
+func (m *metadata) offlineAccess() providers.Finding {
 	if supports(m.scopes, "offline_access") {
-		return "scope offline_access: offered"
+		return providers.Infof("scope offline_access: offered")
 	}
-	return "scope offline_access: not offered, so it is not asked for"
+	return providers.Infof("scope offline_access: not offered, so it is not asked for")
 }
 
-func (e endpoint) describe(name string) string {
+func (e endpoint) describe(name string) providers.Finding {
 	if _, err := e.get(); err != nil {
-		return name + ": none (" + err.Error() + ")"
+		return providers.Infof("%s: none (%v)", name, err)
 	}
-	return name + ": " + printable(e.url)
+	return providers.Infof("%s: %s", name, printable(e.url))
 }
 
 // printable returns a text of the metadata for printing: truncated, and quoted if
