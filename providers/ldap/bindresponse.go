@@ -78,6 +78,9 @@ func (r bindResponse) err() error {
 		return nil
 	}
 	result := &resultError{code: r.code}
+	if wantsTLS(r.code) {
+		return withCure(fmt.Errorf("bind: %w", result), useTLS)
+	}
 	return fmt.Errorf("bind: %w%s", result, hint(result))
 }
 

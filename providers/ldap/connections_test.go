@@ -26,7 +26,7 @@ func TestServiceAccountRefused(t *testing.T) {
 		began := time.Now()
 		_, err := login(t, p, "alice", "alicepw")
 		wantUnavailable(t, "Authenticate", began, err)
-		if err != nil && !strings.Contains(err.Error(), "refuses bind_dn or bind_password") {
+		if err != nil && !strings.Contains(err.Error(), "refuses the service account") {
 			t.Errorf("Authenticate = %v, want an error that names the keys", err)
 		}
 	}

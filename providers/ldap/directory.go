@@ -13,7 +13,7 @@ import (
 
 // errServiceAccount says that the directory refuses the service account. This is a
 // fault of the configuration and concerns no user.
-var errServiceAccount = errors.New("the directory refuses bind_dn or bind_password")
+var errServiceAccount = errors.New("the directory refuses the service account")
 
 // serviceBindBackoff is the backoff after a refused bind of the service account. It
 // keeps a mistyped password from locking that account.
@@ -25,6 +25,7 @@ type directory struct {
 	search        *pool // bound as the service account, or anonymous
 	bind          *pool // bound as the person who came last; never searched on
 	timeout       time.Duration
+	encrypted     bool // connections to all servers use TLS
 	policyControl bool // request the password policy control at a person's bind
 
 	bindDN       string
@@ -45,6 +46,7 @@ func newDirectory(cfg Config) (*directory, error) {
 	}
 	d := &directory{
 		timeout:       cfg.Timeout,
+		encrypted:     true,
 		policyControl: cfg.Preset != presetAD,
 		bindDN:        cfg.BindDN, bindPassword: cfg.BindPassword,
 		slowAccounts: newSlowAccounts(),
@@ -55,6 +57,7 @@ func newDirectory(cfg Config) (*directory, error) {
 			return nil, err
 		}
 		d.servers = append(d.servers, s)
+		d.encrypted = d.encrypted && (s.ldaps || s.startTLS)
 	}
 	d.search = newPool(cfg.SearchConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
 	d.search.prepare = d.bindService
@@ -71,7 +74,7 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 		if answered(err) && !busyOrUnavailable(err) {
 			return nil // the root DSE may be hidden from anonymous
 		}
-		return err
+		return c.firstAnswerError(err)
 	}
 	d.mu.Lock()
 	waiting, err := time.Now().Before(d.serviceRetryAt), d.serviceErr
@@ -81,12 +84,12 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 	}
 	response, err := c.bind(ctx, d.timeout, d.bindDN, d.bindPassword, false)
 	if err != nil {
-		return fmt.Errorf("bind as the service account: %w", err)
+		return c.firstAnswerError(fmt.Errorf("bind as the service account: %w", err))
 	}
 	if err = response.err(); err == nil || busyOrUnavailable(err) {
 		return err
 	}
-	err = fmt.Errorf("%w: %s%s", errServiceAccount, response, hint(err))
+	err = d.serviceBindError(c, response)
 	d.mu.Lock()
 	d.serviceRetryAt, d.serviceErr = time.Now().Add(serviceBindBackoff), err
 	d.mu.Unlock()

@@ -82,12 +82,10 @@ func busyOrUnavailable(err error) bool {
 	return resultCode(err) == ldap.LDAPResultBusy || resultCode(err) == ldap.LDAPResultUnavailable
 }
 
-// hint returns what to do about an answer that concerns the connection or a limit of
-// the server, to be appended to the error.
+// hint returns what to do about an answer that concerns a reference to another server or a
+// limit, to be appended to the error.
 func hint(err error) string {
 	switch resultCode(err) {
-	case ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired:
-		return " (the server wants TLS: use ldaps or start_tls)"
 	case ldap.LDAPResultReferral:
 		return " (referrals are not followed: name the server itself in urls)"
 	case ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded:

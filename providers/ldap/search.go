@@ -56,7 +56,7 @@ func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
 		found, err = d.searchOn(l, q)
 		return err
 	})
-	return found, err
+	return found, d.searchError(err)
 }
 
 // searchOn runs a search on one connection. It counts references to other servers

@@ -25,6 +25,7 @@ const (
 type server struct {
 	url      string
 	host     string // with port
+	name     string // the host alone
 	tls      *tls.Config
 	ldaps    bool
 	startTLS bool
@@ -56,10 +57,11 @@ func newServer(raw string, cfg *tls.Config, startTLS bool) (*server, error) {
 			port = ldap.DefaultLdapsPort
 		}
 	}
+	s.name = u.Hostname()
 	s.host = net.JoinHostPort(u.Hostname(), port)
 	s.tls = cfg.Clone()
 	if s.tls.ServerName == "" {
-		s.tls.ServerName = u.Hostname()
+		s.tls.ServerName = s.name
 	}
 	return s, nil
 }
@@ -153,7 +155,7 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 	dialer := net.Dialer{KeepAliveConfig: keepAlive}
 	plain, err := dialer.DialContext(ctx, "tcp", s.host)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
+		return nil, s.connectError(err)
 	}
 	w := &wire{Conn: plain}
 	deadline, _ := ctx.Deadline() // zero, which is no deadline, if ctx has none
@@ -179,13 +181,13 @@ func (s *server) secure(ctx context.Context, w *wire) (*conn, error) {
 	var clear net.Conn = w
 	if s.startTLS {
 		if err := requestTLS(ctx, w); err != nil {
-			return nil, fmt.Errorf("StartTLS: %w", err)
+			return nil, s.startTLSError(err)
 		}
 	}
 	if s.ldaps || s.startTLS {
 		c.tls = tls.Client(w, s.tls)
 		if err := c.tls.HandshakeContext(ctx); err != nil {
-			return nil, fmt.Errorf("TLS handshake: %w", err)
+			return nil, s.handshakeError(err)
 		}
 		clear = c.tls
 	}
