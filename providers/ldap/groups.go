@@ -96,7 +96,21 @@ type group struct {
 // memberships returns the names of a person's groups, in the directory's spelling.
 // unsure are the names that may mean another group than the person's.
 func (g *groupFinder) memberships(ctx context.Context, s searcher, e entry, user string) (names, unsure []string, err error) {
+	found, err := g.find(ctx, s, e, user)
+	if err != nil {
+		return nil, nil, err
+	}
+	names, unsure, problems := g.namer.Names(found)
+	for _, problem := range problems {
+		g.warnings.add(problem)
+	}
+	return names, unsure, nil
+}
+
+// find returns a person's groups, before only and rename.
+func (g *groupFinder) find(ctx context.Context, s searcher, e entry, user string) ([]providers.FoundGroup, error) {
 	var found []group
+	var err error
 	switch g.cfg.Nested {
 	case nestedTokenGroups:
 		found, err = g.tokenGroups(ctx, s, e)
@@ -109,22 +123,18 @@ func (g *groupFinder) memberships(ctx context.Context, s searcher, e entry, user
 		}
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ambiguous, err := g.ambiguous(ctx, s, found)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	all := make([]providers.FoundGroup, len(found))
 	for i, one := range found {
 		all[i] = one.foundGroup()
 		all[i].Unsure = ambiguous[one.key]
 	}
-	names, unsure, problems := g.namer.Names(all)
-	for _, problem := range problems {
-		g.warnings.add(problem)
-	}
-	return names, unsure, nil
+	return all, nil
 }
 
 // foundGroup returns the group in the form that the GroupNamer takes.
