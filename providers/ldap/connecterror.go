@@ -187,6 +187,11 @@ func (d *directory) searchError(err error) error {
 	return err
 }
 
+// missingBaseError returns the error of a search whose base, by its key, does not exist.
+func missingBaseError(key, base string, err error) error {
+	return withCure(err, cure{key, fmt.Sprintf("%q does not exist, or the service account may not see it: correct %s", base, key)})
+}
+
 // anonymousRefused are the result codes with which directories refuse an anonymous
 // search, beside those of wantsTLS.
 var anonymousRefused = []uint16{

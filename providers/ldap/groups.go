@@ -171,7 +171,10 @@ func (g *groupFinder) search(ctx context.Context, s searcher, filter string) ([]
 	found, err := s.find(ctx, query{
 		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), filter: filter, attributes: []string{g.cfg.Name}, paged: true,
 	})
-	if err != nil {
+	switch {
+	case resultCode(err) == ldap.LDAPResultNoSuchObject:
+		return nil, missingBaseError("groups.base", g.cfg.Base, err)
+	case err != nil:
 		return nil, fmt.Errorf("search for groups under %q: %w%s", g.cfg.Base, err, hint(err))
 	}
 	if len(found) > maxGroups {

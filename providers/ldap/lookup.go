@@ -89,7 +89,7 @@ func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope i
 		return entry{}, errNoEntry
 	case resultCode(err) == ldap.LDAPResultNoSuchObject:
 		// The base is missing, and not just one account.
-		return entry{}, fmt.Errorf("%q does not exist, or the service account may not see it: %w", base, err)
+		return entry{}, missingBaseError("users.base", base, err)
 	case err != nil:
 		return entry{}, fmt.Errorf("%w%s", err, hint(err))
 	case len(found) == 0:

@@ -157,7 +157,7 @@ func (g *groupFinder) searchNames(ctx context.Context, s searcher, names []strin
 	})
 	switch {
 	case resultCode(err) == ldap.LDAPResultNoSuchObject:
-		return nil, fmt.Errorf("%q does not exist, or the service account may not search it for groups of the same name: %w", g.cfg.Base, err)
+		return nil, missingBaseError("groups.base", g.cfg.Base, err)
 	case err != nil:
 		return nil, fmt.Errorf("search for groups of the same name under %q: %w%s", g.cfg.Base, err, hint(err))
 	}

@@ -80,9 +80,14 @@ func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
 	} else {
 		found = append(found, providers.Infof("bound as %s", p.cfg.BindDN))
 	}
-	found = append(found, p.inspectPeople(ctx)...)
-	if p.groups != nil {
-		found = append(found, p.inspectGroups(ctx))
+	aboutPeople, people := p.inspectPeople(ctx)
+	if cause := p.inspectPreset(ctx); cause != nil && len(aboutPeople.Faults()) > 0 {
+		return append(found, *cause), nil
+	}
+	found = append(found, aboutPeople...)
+	refused := slices.ContainsFunc(aboutPeople.Faults(), func(f providers.Finding) bool { return f.Key == "bind_dn" })
+	if p.groups != nil && !refused { // else the groups have the same fault
+		found = append(found, p.inspectGroups(ctx, people)...)
 	}
 	if n := p.dir.referrals.Load(); n > 0 {
 		found = append(found, providers.Infof("%d references to other servers were not followed", n))
@@ -92,6 +97,27 @@ func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
 	}
 	return append(found, p.inspectLockout(ctx)...), nil
 }
+
+// inspectPreset returns a fault if the directory is not of the kind that the preset is for.
+func (p *Provider) inspectPreset(ctx context.Context) *providers.Finding {
+	root, err := p.dir.find(ctx, query{scope: ldap.ScopeBaseObject, filter: anyEntry, attributes: []string{attrForestRoot, "vendorName", "objectClass"}})
+	if err != nil || len(root) != 1 || p.cfg.Preset == "" {
+		return nil
+	}
+	var fault providers.Finding
+	switch isAD := root[0].has(attrForestRoot); {
+	case isAD == (p.cfg.Preset == presetAD):
+		return nil
+	case isAD:
+		fault = providers.Faultf("preset", "the directory is Active Directory, and no person can log in with preset = %q: write preset = %q", p.cfg.Preset, presetAD)
+	default:
+		fault = providers.Faultf("preset", "the directory is not Active Directory (%s), and no person can log in with preset = %q: write the preset of this directory", vendorName(root[0]), presetAD)
+	}
+	return &fault
+}
+
+// attrForestRoot is in the root DSE of Active Directory alone.
+const attrForestRoot = "rootDomainNamingContext"
 
 // describeServer connects to a server and describes it.
 func (d *directory) describeServer(ctx context.Context, s *server) (providers.Finding, error) {
@@ -111,7 +137,7 @@ func (d *directory) describeServer(ctx context.Context, s *server) (providers.Fi
 	defer c.close()
 	s.recordSuccess(nil)
 	took := time.Since(began).Round(time.Millisecond)
-	root, err := c.rootDSE(ctx, d.timeout, "vendorName", "vendorVersion", "objectClass", "dnsHostName", "rootDomainNamingContext")
+	root, err := c.rootDSE(ctx, d.timeout, "vendorName", "vendorVersion", "objectClass", "dnsHostName", attrForestRoot)
 	if err != nil && !answered(err) {
 		return providers.Finding{}, fmt.Errorf("%s: %w", s.url, err)
 	}
@@ -125,7 +151,7 @@ func vendorName(root entry) string {
 		return truncated(strings.TrimSpace(root.text("vendorName") + " " + root.text("vendorVersion")))
 	case slices.Contains(root.texts("objectClass"), "OpenLDAProotDSE"):
 		return "OpenLDAP"
-	case root.has("rootDomainNamingContext"):
+	case root.has(attrForestRoot):
 		return truncated(strings.TrimSpace("Active Directory " + root.text("dnsHostName")))
 	}
 	return "unknown directory server"
@@ -142,45 +168,6 @@ func describeTLS(c *tls.Conn) string {
 		line += ", certificate good until " + state.PeerCertificates[0].NotAfter.Format(time.DateOnly)
 	}
 	return line
-}
-
-// inspectPeople counts the people and warns of attributes that their entries lack.
-func (p *Provider) inspectPeople(ctx context.Context) providers.Findings {
-	found, err := p.dir.find(ctx, query{
-		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.wildcardFilter(), sizeLimit: maxCounted,
-		attributes: append([]string{p.cfg.Users.Name, p.cfg.Users.Subject}, p.cfg.Users.Stamp...),
-	})
-	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
-		return providers.Findings{providers.Warningf("users.base", "search for people under %q: %s", p.cfg.Users.Base, err)}
-	}
-	findings := providers.Findings{providers.Infof("%s people under %q match users.filter", formatCount(len(found), err), p.cfg.Users.Base)}
-	for _, must := range []struct{ key, name string }{{"users.name", p.cfg.Users.Name}, {"users.subject", p.cfg.Users.Subject}} {
-		lacking := 0
-		for _, e := range found {
-			if len(e.values(must.name)) != 1 {
-				lacking++
-			}
-		}
-		if lacking > 0 {
-			findings = append(findings, providers.Warningf(must.key, "%d of these do not show one %s, and cannot log in", lacking, must.name))
-		}
-	}
-	if stamp := p.cfg.Users.Stamp; len(found) > 0 && !slices.ContainsFunc(found, func(e entry) bool { return stampOf(e, stamp) != "" }) {
-		findings = append(findings, providers.Warningf("users.stamp", "no entry shows any of %s: a changed password does not end sessions", providers.Quoted(stamp)))
-	}
-	return findings
-}
-
-// inspectGroups counts the entries that have a group name.
-func (p *Provider) inspectGroups(ctx context.Context) providers.Finding {
-	cfg := p.cfg.Groups
-	found, err := p.dir.find(ctx, query{
-		base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: maxCounted,
-	})
-	if err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded {
-		return providers.Warningf("groups.base", "search for groups under %q: %s", cfg.Base, err)
-	}
-	return providers.Infof("%s entries under %q have a %s", formatCount(len(found), err), cfg.Base, cfg.Name)
 }
 
 // formatCount returns n as text, "at least" n if err cut the result short.

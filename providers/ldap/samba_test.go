@@ -135,6 +135,7 @@ func TestActiveDirectory(t *testing.T) {
 			t.Errorf("Groups = %q, want %q", id.Groups, want)
 		}
 	})
+	t.Run("a wrong value has its key", func(t *testing.T) { testActiveDirectoryWrongValues(t, s) })
 	t.Run("Ping advises by the lockout policy", func(t *testing.T) { testActiveDirectoryThreshold(t, s) })
 	t.Run("a lock that expires ends no session", func(t *testing.T) {
 		p := newProvider(t, sambaConfig(s))
@@ -154,6 +155,32 @@ func TestActiveDirectory(t *testing.T) {
 		testActiveDirectoryPermanentLock(t, s, id)
 	})
 	t.Run("account state ends sessions", func(t *testing.T) { testActiveDirectoryEnds(t, s) })
+}
+
+// testActiveDirectoryWrongValues: check --live names the key to change (F3, C14).
+func testActiveDirectoryWrongValues(t *testing.T, s *ldaptest.Samba) {
+	good := sambaConfig(s)
+	if got := problems(t, good, providers.SeverityFault); len(got) > 0 {
+		t.Fatalf("Ping() = %v, want no fault", got)
+	}
+	testWrongValues(t, good, providers.SeverityFault, []wrongValue{
+		{"preset", func(c *ldap.Config) { c.Preset = "openldap" }, "preset", "is Active Directory"},
+		{"bind_password", func(c *ldap.Config) { c.BindPassword = secret.New("wrong") }, "bind_password", "wrong password (data 52e)"},
+		{"bind_dn of a disabled account", func(c *ldap.Config) {
+			c.BindDN, c.BindPassword = s.Person("carol"), secret.New("carol-Pw1")
+		}, "bind_dn", "account disabled (data 533)"},
+		{"no bind_dn", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", secret.Text{} }, "bind_dn", "refuses anonymous searches"},
+		{"users.base in another domain", func(c *ldap.Config) { c.Users.Base = "OU=People,DC=corp,DC=example" }, "users.base", `holds "DC=ad,DC=example,DC=org"`},
+		{"users.base that does not exist", func(c *ldap.Config) { c.Users.Base = "OU=Persons," + s.Base }, "users.base", "contains "},
+		{"users.filter", func(c *ldap.Config) { c.Users.Filter = "(uid={user})" }, "users.filter", "with sAMAccountName, userPrincipalName"},
+		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "entryUUID" }, "users.subject", "with objectGUID"},
+		{"groups.base", func(c *ldap.Config) { c.Groups.Base = "OU=Groups," + s.Base }, "groups.base", "contains "},
+		{"groups.filter", func(c *ldap.Config) { c.Groups.Filter = "(uniqueMember={dn})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
+	})
+	testWrongValues(t, good, providers.SeverityWarning, []wrongValue{
+		{"groups.nested", func(c *ldap.Config) { c.Groups.Filter, c.Groups.Nested = "(member={dn})", "none" }, "groups.nested", `write groups.nested = "token_groups"`},
+		{"groups.filter without the primary group", func(c *ldap.Config) { c.Groups.Filter = "(member={dn})" }, "groups.nested", "is the primary group of"},
+	})
 }
 
 // testActiveDirectoryThreshold: Ping reads the domain's lockout policy, and fine-grained

@@ -1,6 +1,7 @@
 package ldap_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,36 +17,31 @@ import (
 type wrongValue struct {
 	name   string
 	change func(c *ldap.Config)
-	key    string // of the first fault or warning
+	key    string // of the finding
 	text   string // in it
 }
 
-// firstProblem returns the error of a health check as a fault, or its first finding that
-// is more than information.
-func firstProblem(t *testing.T, cfg ldap.Config) providers.Finding {
+// problems returns the findings of a health check of one severity. An error is a fault.
+func problems(t *testing.T, cfg ldap.Config, severity providers.Severity) providers.Findings {
 	t.Helper()
 	found, err := newProvider(t, cfg).Ping(t.Context())
 	if err != nil {
-		return providers.Faultf(providers.KeyOf(err), "%v", err)
+		found = append(found, providers.Faultf(providers.KeyOf(err), "%v", err))
 	}
-	for _, severity := range []providers.Severity{providers.SeverityFault, providers.SeverityWarning} {
-		for _, f := range found {
-			if f.Severity == severity {
-				return f
-			}
-		}
-	}
-	return providers.Infof("%s", found)
+	return slices.DeleteFunc(found, func(f providers.Finding) bool { return f.Severity != severity })
 }
 
+// testWrongValues runs a table. A fault must be the only one: one cause has one fault.
 func testWrongValues(t *testing.T, good ldap.Config, severity providers.Severity, tests []wrongValue) {
 	t.Helper()
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := good
 			test.change(&cfg)
-			if got := firstProblem(t, cfg); got.Severity != severity || got.Key != test.key || !strings.Contains(got.Text, test.text) {
-				t.Errorf("Ping() = %v\nwant %s of %q with %q", got, severity, test.key, test.text)
+			got := problems(t, cfg, severity)
+			told := slices.ContainsFunc(got, func(f providers.Finding) bool { return f.Key == test.key && strings.Contains(f.Text, test.text) })
+			if !told || severity == providers.SeverityFault && len(got) != 1 {
+				t.Errorf("Ping() = %v\nwant one %s of %q with %q", got, severity, test.key, test.text)
 			}
 		})
 	}
@@ -81,4 +77,71 @@ func TestConnectionFaults(t *testing.T) {
 	if _, err := login(t, newProvider(t, cfg), "alice", "alicepw"); providers.KeyOf(err) != "tls.ca" {
 		t.Errorf("Authenticate at an untrusted server = %v with key %q, want tls.ca", err, providers.KeyOf(err))
 	}
+}
+
+// TestWrongValues: check --live fails wherever no person could log in or all would
+// be denied, and names the key to change (F3, C12, C14). The configuration is right but for
+// one value.
+func TestWrongValues(t *testing.T) {
+	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
+	good := slapdConfig(s)
+	if found, err := newProvider(t, good).Ping(t.Context()); err != nil || len(found.Faults()) > 0 {
+		t.Fatalf("Ping() = %v, %v, want no fault", found, err)
+	}
+	unset := func(c *ldap.Config) { c.BindDN, c.BindPassword = "", secret.Text{} }
+	testWrongValues(t, good, providers.SeverityFault, []wrongValue{
+		{"preset", func(c *ldap.Config) { c.Preset = "activedirectory" }, "preset", "is not Active Directory"},
+		{"no bind_dn where anonymous sees nothing", unset, "bind_dn", "write bind_dn and bind_password"},
+		{"bind_dn of an account that sees only itself", func(c *ldap.Config) { c.BindDN, c.BindPassword = s.Person("bob"), secret.New("bobpw") }, "bind_dn", `"uid=bob,ou=people,dc=example,dc=org" sees neither`},
+		{"users.base in another directory", func(c *ldap.Config) { c.Users.Base = "ou=people,dc=corp,dc=example" }, "users.base", `holds "dc=example,dc=org"`},
+		{"users.base that does not exist", func(c *ldap.Config) { c.Users.Base = "ou=persons,ou=corp," + s.Base }, "users.base", `"dc=example,dc=org" contains ou=`},
+		{"users.base without people", func(c *ldap.Config) { c.Users.Base = s.Groups }, "users.base", "sees no people"},
+		{"users.base that is empty", func(c *ldap.Config) { c.Users.Base = "ou=elsewhere," + s.Base; c.Users.Scope = "one" }, "users.base", "sees no people"},
+		{"users.base of a person", func(c *ldap.Config) { c.Users.Base = s.Person("bob") }, "users.base", "is empty"},
+		{"users.scope", func(c *ldap.Config) { c.Users.Base, c.Users.Scope = s.Base, "one" }, "users.scope", `write users.scope = "sub"`},
+		{"users.filter by an attribute nobody has", func(c *ldap.Config) { c.Users.Filter = "(sAMAccountName={user})" }, "users.filter", "with uid, mail, cn"},
+		{"users.filter by a class nobody has", func(c *ldap.Config) { c.Users.Filter = "(&(objectClass=user)(uid={user}))" }, "users.filter", "with uid, mail, cn"},
+		{"users.name", func(c *ldap.Config) { c.Users.Name = "uuid" }, "users.name", "with uid, mail, cn"},
+		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "objectGUID" }, "users.subject", "with entryUUID"},
+		{"users.subject that people share", func(c *ldap.Config) { c.Users.Subject = "structuralObjectClass" }, "users.subject", "have the same structuralObjectClass"},
+		{"users.dn_template", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = "", "sAMAccountName={user},"+s.People }, "users.filter", "with uid, mail, cn"},
+		{"groups.base in another directory", func(c *ldap.Config) { c.Groups.Base = "ou=groups,dc=corp,dc=example" }, "groups.base", `holds "dc=example,dc=org"`},
+		{"groups.base that does not exist", func(c *ldap.Config) { c.Groups.Base = "ou=teams," + s.Base }, "groups.base", `"dc=example,dc=org" contains ou=`},
+		{"groups.base without groups", func(c *ldap.Config) { c.Groups.Base = s.Person("bob") }, "groups.base", "is empty"},
+		{"groups.base of people", func(c *ldap.Config) { c.Groups.Base, c.Groups.Name = s.People, "ou" }, "groups.base", "sees no groups"},
+		{"groups.base of other groups", func(c *ldap.Config) { c.Groups.Base = "ou=services," + s.Base }, "groups.base", "no group under"},
+		{"groups.scope", func(c *ldap.Config) { c.Groups.Base, c.Groups.Scope, c.Groups.Name = s.Base, "one", "cn" }, "groups.scope", `write groups.scope = "sub"`},
+		{"groups.filter by an attribute no group has", func(c *ldap.Config) { c.Groups.Filter = "(roleOccupant={dn})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
+		{"groups.filter with the name for the DN", func(c *ldap.Config) { c.Groups.Filter = "(member={user})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
+		{"groups.filter by an attribute people lack", func(c *ldap.Config) { c.Groups.Filter = "(memberUid={employeeNumber})" }, "groups.filter", "shows no employeeNumber"},
+		{"groups.attribute that nobody shows", func(c *ldap.Config) { c.Groups.Attribute = "isMemberOf" }, "groups.attribute", "with the overlay memberof"},
+		{"groups.name", func(c *ldap.Config) { c.Groups.Name = "sAMAccountName" }, "groups.name", "with cn"},
+		{"groups.only", func(c *ldap.Config) { c.Groups.Only = []string{"registry-*"} }, "groups.only", "keeps none of these groups"},
+	})
+	for key, change := range map[string]func(c *ldap.Config){
+		"users.base":  func(c *ldap.Config) { c.Users.Base = "ou=nowhere," + s.Base },
+		"groups.base": func(c *ldap.Config) { c.Groups.Base = "ou=nowhere," + s.Base },
+		"bind_dn":     unset,
+	} {
+		cfg := good
+		change(&cfg)
+		if _, err := login(t, newProvider(t, cfg), "alice", "alicepw"); providers.KeyOf(err) != key || !strings.Contains(err.Error(), key) {
+			t.Errorf("Authenticate with a wrong %s = %v with key %q", key, err, providers.KeyOf(err))
+		}
+	}
+	testWrongValues(t, good, providers.SeverityWarning, []wrongValue{
+		{"users.name that some lack", func(c *ldap.Config) { c.Users.Name = "mail" }, "users.name", "3 of these people do not show one mail"},
+		{"users.name that two share", func(*ldap.Config) {}, "users.name", `are both called "twin"`},
+		{"users.stamp", func(c *ldap.Config) { c.Users.Stamp = []string{"pwdLastSet"} }, "users.stamp", "none of the 14 people shows"},
+		{"users.stamp that some lack", func(c *ldap.Config) { c.Users.Stamp = []string{"shadowExpire"} }, "users.stamp", "13 of the 14 people show none"},
+		{"users.stamp without a preset", func(c *ldap.Config) {
+			c.Preset, c.Users.Filter, c.Users.Name, c.Users.Subject, c.Groups.Filter = "", "(uid={user})", "uid", "entryUUID", "(member={dn})"
+		}, "users.stamp", "without users.stamp"},
+		{"users.domains", func(c *ldap.Config) { c.Users.Name = "mail" }, "users.domains", `write users.domains = ["example.org"]`},
+		{"claims", func(c *ldap.Config) { c.Claims = []string{"department"} }, "claims", "no rule can read claims.department"},
+		{"groups.name that some lack", func(c *ldap.Config) { c.Groups.Name = "gidNumber" }, "groups.name", "some groups show no gidNumber"},
+		{"groups.nested", func(*ldap.Config) {}, "groups.nested", `write groups.nested = "walk"`},
+		{"groups.nested with memberOf", func(c *ldap.Config) { c.Groups.Attribute = "memberOf" }, "groups.nested", `write groups.nested = "walk"`},
+		{"groups.filter without the primary group", func(c *ldap.Config) { c.Users.Filter = "(&(objectClass=posixAccount)(uid={user}))" }, "groups.filter", "is the primary group of"},
+	})
 }

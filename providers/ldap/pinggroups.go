@@ -1,0 +1,298 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/providers"
+)
+
+// groupClasses matches the entries of groups, by the object classes of the usual schemas.
+const groupClasses = "(|(objectClass=group)(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup)(objectClass=groupOfMembers)(objectClass=organizationalRole))"
+
+// memberAttributes list the members of a group: by DN, but for memberUid.
+var memberAttributes = []string{"member", "uniqueMember", "memberUid", "roleOccupant"}
+
+const (
+	// maxSample bounds the people whose groups a health check searches for.
+	maxSample = 20
+
+	attrGroupNumber = "gidNumber" // RFC 2307
+)
+
+// inspectGroups reports whether the groups of people are found.
+func (p *Provider) inspectGroups(ctx context.Context, people []entry) providers.Findings {
+	cfg := p.cfg.Groups
+	groups, err := p.dir.find(ctx, query{
+		base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: maxCounted,
+	})
+	groups = withoutBase(groups, cfg.Base)
+	switch {
+	case err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded:
+		return providers.Findings{p.searchFault(ctx, "groups.base", cfg.Base, err)}
+	case len(groups) == 0:
+		return providers.Findings{p.noGroups(ctx)}
+	}
+	found := providers.Findings{providers.Infof("%s entries under %q have a %s", formatCount(len(groups), err), cfg.Base, cfg.Name)}
+	if nameless := p.sampleOf(ctx, cfg.Base, cfg.Scope, "(&"+groupClasses+"(!("+cfg.Name+"=*)))"); len(nameless) > 0 {
+		found = append(found, providers.Warningf("groups.name", "some groups show no %s, such as %s: rules that deny a group hold for all their members", cfg.Name, nameless[0].dn))
+	}
+	if err == nil && !p.keepsAny(groups) {
+		return append(found, providers.Faultf("groups.only", "groups.only keeps none of these groups, so that everybody is in none"))
+	}
+	if len(people) == 0 {
+		return found
+	}
+	return append(found, p.inspectMemberships(ctx, people, groups)...)
+}
+
+// keepsAny reports whether groups.only keeps any of the groups.
+func (p *Provider) keepsAny(groups []entry) bool {
+	return slices.ContainsFunc(groups, func(e entry) bool {
+		one, ok := p.groups.groupOfEntry(e)
+		_, kept := p.groups.finalName(one)
+		return ok && kept
+	})
+}
+
+// noGroups returns the fault of a base under which no entry has a group's name.
+func (p *Provider) noGroups(ctx context.Context) providers.Finding {
+	g := p.cfg.Groups
+	groups := p.sampleOf(ctx, g.Base, g.Scope, groupClasses)
+	below := p.sampleOf(ctx, g.Base, g.Scope, anyEntry)
+	switch {
+	case g.Scope == scopeOne && len(p.sampleOf(ctx, g.Base, scopeSub, groupClasses)) > 0:
+		return providers.Faultf("groups.scope", `no group is directly under %q, but deeper ones are: write groups.scope = "sub"`, g.Base)
+	case len(groups) > 0:
+		return providers.Faultf("groups.name", "no entry under %q shows a %s; the group %s is there%s: correct groups.name, or let %s read it",
+			g.Base, g.Name, groups[0].dn, p.suggest(ctx, groups[0].dn, []string{"cn", attrAccountName, "ou"}), p.account())
+	case len(below) > 0:
+		return providers.Faultf("groups.base", "%s sees no groups under %q: there are %s; write another DN in groups.base, or let it read the groups", p.account(), g.Base, nameEntries(below[:min(3, len(below))]))
+	}
+	return providers.Faultf("groups.base", "%q is empty, or %s may not read what is below it: write another DN in groups.base, or let it read the groups", g.Base, p.account())
+}
+
+// inspectMemberships finds the groups of the first people as a login does, and reports
+// what it does not find.
+func (p *Provider) inspectMemberships(ctx context.Context, people, groups []entry) providers.Findings {
+	var found, primary providers.Findings
+	var refused error
+	asked, members, failed, without := 0, 0, 0, 0
+	for _, person := range people[:min(maxSample, len(people))] {
+		e, all, err := p.groupsOfEntry(ctx, person.dn)
+		switch {
+		case errors.Is(err, providers.ErrRejected):
+			asked, failed, refused = asked+1, failed+1, err
+			continue
+		case err != nil:
+			return providers.Findings{membershipFault(err)}
+		}
+		asked++
+		if len(all) > 0 {
+			members++
+		}
+		if !e.has(attrGroupNumber) && !e.has(attrPrimaryGroup) {
+			without++
+		}
+		if len(primary) == 0 {
+			primary = p.inspectPrimaryGroup(ctx, e, all)
+		}
+	}
+	switch {
+	case failed == asked:
+		return providers.Findings{providers.Faultf("groups.filter", "none of the first %d people can log in: %v", asked, refused)}
+	case members == 0:
+		return providers.Findings{p.noMemberships(ctx, asked)}
+	case failed > 0:
+		found = append(found, providers.Warningf("groups.filter", "%d of the first %d people cannot log in: %v", failed, asked, refused))
+	}
+	found = append(providers.Findings{providers.Infof("%d of the first %d people are in groups", members, asked)}, found...)
+	if without == 0 { // else the directory does not go by primary groups
+		found = append(found, primary...)
+	}
+	return append(found, p.inspectNested(ctx, groups)...)
+}
+
+// groupsOfEntry reads an entry and finds its groups before only and rename, as a login
+// does.
+func (p *Provider) groupsOfEntry(ctx context.Context, dn string) (entry, []providers.FoundGroup, error) {
+	found, err := p.dir.find(ctx, query{
+		base: dn, scope: ldap.ScopeBaseObject, filter: anyEntry, attributes: slices.Concat(p.attributes, []string{attrGroupNumber, attrPrimaryGroup, attrSID}),
+	})
+	if err != nil || len(found) != 1 {
+		return entry{}, nil, err
+	}
+	e := found[0]
+	name, err := p.userName(e)
+	if err != nil {
+		return entry{}, nil, err
+	}
+	if err := fetchRanges(ctx, p.dir, e); err != nil {
+		return entry{}, nil, err
+	}
+	all, err := p.groups.find(ctx, p.dir, e, name)
+	return e, all, err
+}
+
+// membershipFault returns the fault of groups that could not be searched for, at each
+// login.
+func membershipFault(err error) providers.Finding {
+	key := providers.KeyOf(err)
+	if errors.Is(err, errNoTokenGroups) {
+		key = "groups.nested"
+	}
+	return providers.Faultf(key, "groups cannot be found, so that nobody can log in: %v", err)
+}
+
+// noMemberships explains why none of the first people is in a group: it takes members that
+// groups list, and looks for their groups.
+func (p *Provider) noMemberships(ctx context.Context, asked int) providers.Finding {
+	cfg := p.cfg.Groups
+	var other string
+	for _, attribute := range memberAttributes {
+		groups, _ := p.dir.find(ctx, query{
+			base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + attribute + "=*)", attributes: []string{attribute}, sizeLimit: maxNamed,
+		})
+		for _, group := range groups {
+			values := group.texts(attribute)
+			for _, value := range values[:min(maxNamed, len(values))] {
+				kind, dn := p.kindOfMember(ctx, attribute, value)
+				switch kind {
+				case memberPerson:
+					_, all, err := p.groupsOfEntry(ctx, dn)
+					if err == nil && len(all) > 0 {
+						return providers.Infof("none of the first %d people is in a group, but others are, such as %s", asked, dn)
+					}
+					return p.membersNotFound(group.dn, attribute, dn)
+				case memberGroup:
+					if cfg.Nested == nestedNone {
+						other = fmt.Sprintf("%s contains the group %s", group.dn, value)
+					}
+				}
+			}
+		}
+	}
+	if other != "" {
+		return providers.Faultf("groups.nested", `no groups are found for the first %d people; groups are in other groups, as %s: write groups.nested = %q`, asked, other, p.nestedAdvice())
+	}
+	return providers.Faultf("groups.base", "no groups are found for the first %d people, and no group under %q shows one of the people as its member: put people into the groups, write another DN in groups.base or users.base, or let %s read %s",
+		asked, cfg.Base, p.account(), strings.Join(memberAttributes, ", "))
+}
+
+// memberKind is what a member of a group is.
+type memberKind int
+
+const (
+	memberOther  memberKind = iota // no entry that is shown, or none of the other kinds
+	memberPerson                   // an entry that users.filter can match
+	memberGroup
+)
+
+// kindOfMember returns what a value of a member attribute names, and its DN.
+func (p *Provider) kindOfMember(ctx context.Context, attribute, value string) (memberKind, string) {
+	q := query{base: value, scope: ldap.ScopeBaseObject, filter: p.peopleFilter(), attributes: []string{"1.1"}, sizeLimit: 2}
+	if attribute == "memberUid" {
+		q.base, q.scope, q.filter = p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), p.userFilter.filter(placeholderValues(value, value))
+	} else if !isDN(value) {
+		return memberOther, ""
+	}
+	found, err := p.dir.find(ctx, q)
+	switch {
+	case err == nil && len(found) == 1 && (p.userBase == nil || isDescendantText(p.userBase, found[0].dn, p.cfg.Users.Scope)):
+		return memberPerson, found[0].dn
+	case attribute == "memberUid":
+		return memberOther, ""
+	}
+	q.filter = groupClasses
+	if found, err = p.dir.find(ctx, q); err == nil && len(found) == 1 {
+		return memberGroup, found[0].dn
+	}
+	return memberOther, ""
+}
+
+// membersNotFound returns the fault of a group that lists a person whose groups are not
+// found.
+func (p *Provider) membersNotFound(group, attribute, person string) providers.Finding {
+	cfg := p.cfg.Groups
+	filter := fmt.Sprintf("(%s={dn})", attribute)
+	if attribute == "memberUid" {
+		filter = "(memberUid={user})"
+	}
+	lists := fmt.Sprintf("%s lists %s in %s", group, person, attribute)
+	switch {
+	case cfg.Filter != "":
+		return providers.Faultf("groups.filter", "%s, but groups.filter = %q does not find it: write groups.filter = %q", lists, cfg.Filter, filter)
+	case cfg.Attribute != "":
+		return providers.Faultf("groups.attribute", "%s, but the person's %s does not name it (OpenLDAP writes memberOf only with the overlay memberof): write groups.filter = %q in place of groups.attribute", lists, cfg.Attribute, filter)
+	}
+	return providers.Faultf("groups.nested", `%s, but groups.nested = %q does not find it: write groups.nested = "walk" and groups.filter = %q`, lists, cfg.Nested, filter)
+}
+
+// nestedAdvice returns the value to write for groups.nested.
+func (p *Provider) nestedAdvice() string {
+	if p.cfg.Preset == presetAD {
+		return nestedTokenGroups
+	}
+	return nestedWalk
+}
+
+// inspectNested reports groups that are members of groups, where groups.nested is "none".
+func (p *Provider) inspectNested(ctx context.Context, groups []entry) providers.Findings {
+	cfg := p.cfg.Groups
+	if cfg.Nested != nestedNone {
+		return nil
+	}
+	filter := "(" + cfg.Attribute + "=*)"
+	if cfg.Attribute == "" {
+		if !p.groups.filter.hasOnly("dn") {
+			return nil
+		}
+		filter = orFilter(groups[:min(batchSize, len(groups))], func(e entry) string {
+			return p.groups.filter.filter(func(string) string { return e.dn })
+		})
+	}
+	outer := p.sampleOf(ctx, cfg.Base, cfg.Scope, filter)
+	if len(outer) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%s contains other groups", outer[0].dn)
+	if cfg.Attribute != "" {
+		text = fmt.Sprintf("%s is in another group", outer[0].dn)
+	}
+	return providers.Findings{providers.Warningf("groups.nested", "%s, and members of an inner group are not found in the outer one: write groups.nested = %q", text, p.nestedAdvice())}
+}
+
+// inspectPrimaryGroup reports a primary group of a person that is not among the groups
+// found: it does not list its members.
+func (p *Provider) inspectPrimaryGroup(ctx context.Context, e entry, found []providers.FoundGroup) providers.Findings {
+	cfg := p.cfg.Groups
+	var filter, attribute, advice, key string
+	switch {
+	case cfg.Nested == nestedTokenGroups || cfg.Nested == nestedInChain:
+		return nil
+	case e.has(attrGroupNumber) && cfg.Filter != "":
+		filter, attribute, key = "(&(objectClass=posixGroup)(gidNumber="+ldap.EscapeFilter(e.text(attrGroupNumber))+"))", attrGroupNumber, "groups.filter"
+		advice = fmt.Sprintf("groups.filter = %q", "(|"+cfg.Filter+"(gidNumber={gidNumber}))")
+	case e.has(attrPrimaryGroup):
+		sid, err := primarySID(e)
+		if err != nil {
+			return nil
+		}
+		filter, attribute, key = "("+attrSID+"="+escapeBytes(sid)+")", attrPrimaryGroup, "groups.nested"
+		advice = fmt.Sprintf("groups.nested = %q and leave groups.filter out", nestedTokenGroups)
+	default:
+		return nil
+	}
+	for _, primary := range p.sampleOf(ctx, cfg.Base, cfg.Scope, filter) {
+		one := p.groups.dns.group(primary.dn)
+		if !slices.ContainsFunc(found, func(g providers.FoundGroup) bool { return g.ID == one.id }) {
+			return providers.Findings{providers.Warningf(key, "%s is the primary group of %s (%s), and is not found: if rules name such groups, write %s", primary.dn, e.dn, attribute, advice)}
+		}
+	}
+	return nil
+}
