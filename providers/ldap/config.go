@@ -98,8 +98,9 @@ type Users struct {
 	Name string `toml:"name"`
 
 	// Subject is the attribute that identifies a person permanently, even if the
-	// entry is renamed or moved. Default: that of the preset, "entryUUID",
-	// "objectGUID", "ipaUniqueID" or "nsUniqueId".
+	// entry is renamed or moved. Its value may be text or binary, as eDirectory's
+	// "GUID" is. Default: that of the preset, "entryUUID", "objectGUID",
+	// "ipaUniqueID" or "nsUniqueId".
 	Subject string `toml:"subject"`
 
 	// DNTemplate makes the DN from a login name, without a search:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"shorepass/providers"
@@ -18,13 +19,57 @@ func subjectOf(e entry, attribute string) (string, error) {
 	if len(values) != 1 {
 		return "", reject("%s shows %d values of %s, which must be one", e.dn, len(values), attribute)
 	}
-	if strings.EqualFold(attribute, attrGUID) {
+	if isGUID(attribute) {
 		return formatGUID(values[0])
 	}
-	if !utf8.Valid(values[0]) || len(values[0]) == 0 {
-		return "", reject("%s of %s is not text", attribute, e.dn)
+	subject, ok := formatSubject(values[0])
+	if !ok {
+		return "", reject("%s of %s is empty, or a text that begins with %q as the subjects of binary values do", attribute, e.dn, hexPrefix)
 	}
-	return string(values[0]), nil
+	return subject, nil
+}
+
+// isGUID reports whether an attribute is objectGUID, by its name or its object
+// identifier.
+func isGUID(attribute string) bool {
+	return strings.EqualFold(attribute, attrGUID) || attribute == "1.2.840.113556.1.4.2"
+}
+
+// hexPrefix begins the subject of a binary value.
+const hexPrefix = "0x"
+
+// formatSubject returns the subject of a value: a text as it is, and a binary value,
+// such as eDirectory's GUID, in hex after hexPrefix. Invariant: no two values have the
+// same subject; a text that is also the subject of a binary value has none.
+//
+// The value alone decides and not the schema: a subject must not change when the
+// schema cannot be read.
+func formatSubject(raw []byte) (subject string, ok bool) {
+	if !isText(raw) {
+		return hexPrefix + hex.EncodeToString(raw), len(raw) > 0
+	}
+	_, binary := parseHex(string(raw))
+	return string(raw), !binary
+}
+
+// parseSubject is the inverse of formatSubject.
+func parseSubject(subject string) []byte {
+	if raw, binary := parseHex(subject); binary {
+		return raw
+	}
+	return []byte(subject)
+}
+
+// parseHex returns the value of a subject that formatSubject made of a binary one.
+func parseHex(subject string) (raw []byte, ok bool) {
+	digits, found := strings.CutPrefix(subject, hexPrefix)
+	raw, err := hex.DecodeString(digits)
+	return raw, found && err == nil && len(raw) > 0 && !isText(raw) && hex.EncodeToString(raw) == digits
+}
+
+// isText reports whether a value is UTF-8 without control characters.
+func isText(raw []byte) bool {
+	return len(raw) > 0 && utf8.Valid(raw) && !strings.ContainsFunc(string(raw), unicode.IsControl)
 }
 
 // reject returns a rejection by our own configuration: the directory accepts the
@@ -35,11 +80,11 @@ func reject(format string, args ...any) error {
 
 // subjectFilter returns the filter that matches the entry with this subject.
 func subjectFilter(subject, attribute string) (string, error) {
-	if !strings.EqualFold(attribute, attrGUID) {
+	if !isGUID(attribute) {
 		if subject == "" {
 			return "", errors.New("empty subject")
 		}
-		return "(" + attribute + "=" + escapeBytes([]byte(subject)) + ")", nil
+		return "(" + attribute + "=" + escapeBytes(parseSubject(subject)) + ")", nil
 	}
 	raw, err := parseGUID(subject)
 	if err != nil {

@@ -118,6 +118,14 @@ func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	return s
 }
 
+// slapdSchema has attributes of other directories, for people of the object class
+// foreignPerson: a binary identifier, as eDirectory defines it, and an attribute with
+// two names.
+const slapdSchema = `attributetype ( 2.16.840.1.113719.1.1.4.1.501 NAME 'GUID' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.4203.666.7.1 NAME ( 'badge' 'badgeName' ) EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+objectclass ( 1.3.6.1.4.1.4203.666.7.2 NAME 'foreignPerson' AUXILIARY MAY ( GUID $ badge ) )
+`
+
 func slapdConfig(dir, ca, certificate, key string, o SlapdOptions) string {
 	security, readers := "", ""
 	if o.RequireTLS {
@@ -131,7 +139,7 @@ func slapdConfig(dir, ca, certificate, key string, o SlapdOptions) string {
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/nis.schema
 include /etc/ldap/schema/inetorgperson.schema
-modulepath /usr/lib/ldap
+` + slapdSchema + `modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload memberof
 moduleload refint
