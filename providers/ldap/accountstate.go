@@ -61,12 +61,12 @@ func changesWithFailedBind(description string) bool {
 // fewer than the threshold. It does not include the time of a lock: OpenLDAP leaves
 // that in place after the lock, and writes another with the next.
 func (p *Provider) stateOf(e entry) string {
-	names := append(slices.Clone(p.preset.state), p.cfg.Users.Stamp...)
+	names := slices.Concat(p.cfg.Users.State, p.cfg.Users.Stamp)
 	slices.Sort(names)
 	h := sha256.New()
 	for _, name := range slices.Compact(names) {
 		values := fmt.Sprintf("%q", e.values(name))
-		if slices.Contains(lockAttributes, name) {
+		if containsName(lockAttributes, name) {
 			values = lockState(e.text(name))
 		}
 		fmt.Fprintf(h, "%q %s\n", name, values)

@@ -43,7 +43,7 @@ func TestAccountState(t *testing.T) {
 		{"activedirectory", "badPasswordTime", "2", false},
 		{"activedirectory", "lockoutTime", "0", false},
 	} {
-		p := &Provider{preset: presets[test.preset], cfg: Config{Preset: test.preset, Users: Users{Stamp: presets[test.preset].stamp}}}
+		p := &Provider{cfg: Config{Preset: test.preset}.WithDefaults()}
 		before := entry{attributes: map[string][][]byte{}}
 		for name, text := range good[test.preset] {
 			before.attributes[name] = value(text)
@@ -54,7 +54,7 @@ func TestAccountState(t *testing.T) {
 			t.Errorf("%s: State changes with %s %s: %v, want %v", test.preset, test.attribute, test.value, changed, test.changes)
 		}
 	}
-	p := &Provider{preset: presets["openldap"]}
+	p := &Provider{cfg: Config{Preset: "openldap"}.WithDefaults()}
 	locked := func(at string) string {
 		return p.stateOf(entry{attributes: map[string][][]byte{"pwdaccountlockedtime": value(at)}})
 	}

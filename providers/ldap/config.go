@@ -120,6 +120,15 @@ type Users struct {
 	// ["pwdLastSet"] or ["pwdChangedTime", "pwdReset"]. Known attributes that wrong
 	// passwords change, such as pwdFailureTime or modifyTimestamp, are refused.
 	Stamp []string `toml:"stamp"`
+
+	// State lists the attributes that show whether an account is disabled, expired or
+	// locked, or its password is. An empty list reads none, and leaves that to the
+	// directory's answer to a bind; a disabled account then keeps its sessions.
+	// Default: those of the preset. Of the shadow attributes these have "shadowExpire"
+	// alone; add "shadowLastChange" and "shadowMax" where every program that changes
+	// passwords maintains them. In these 0 and negative numbers are no limit, except
+	// shadowLastChange = 0: the password must be changed.
+	State []string `toml:"state"`
 }
 
 // Groups is the groups table of an ldap provider.
@@ -219,6 +228,9 @@ func (c Config) WithDefaults() Config {
 	fill(&c.Users.Subject, p.subject)
 	if c.Users.Stamp == nil {
 		c.Users.Stamp = p.stamp
+	}
+	if c.Users.State == nil {
+		c.Users.State = p.state
 	}
 	if c.Groups.configured() {
 		c.Groups = c.Groups.withDefaults(p)

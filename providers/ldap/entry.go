@@ -27,6 +27,17 @@ func newEntry(found *ldap.Entry) entry {
 // values returns all values of an attribute, unchanged.
 func (e entry) values(name string) [][]byte { return e.attributes[strings.ToLower(name)] }
 
+// only returns the entry with some of its attributes.
+func (e entry) only(names []string) entry {
+	some := entry{dn: e.dn, attributes: make(map[string][][]byte, len(names))}
+	for _, name := range names {
+		if values := e.values(name); len(values) > 0 {
+			some.attributes[strings.ToLower(name)] = values
+		}
+	}
+	return some
+}
+
 // texts returns the values of an attribute that are UTF-8.
 func (e entry) texts(name string) []string {
 	var texts []string

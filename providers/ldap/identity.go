@@ -81,12 +81,12 @@ func (p *Provider) checkRestrictions(e entry) error {
 // restrictions returns the entry's restrictions. Each state attribute has one value
 // by its schema; with two the state is unknown, which is an error.
 func (p *Provider) restrictions(e entry) ([]restriction, error) {
-	for _, name := range p.preset.state {
+	for _, name := range p.cfg.Users.State {
 		if n := len(e.values(name)); n > 1 {
 			return nil, fmt.Errorf("state of %s: it shows %d values of %s, which must be one", e.dn, n, name)
 		}
 	}
-	found, err := restrictionsOf(e, p.cfg.Preset == presetAD, time.Now())
+	found, err := restrictionsOf(e, p.cfg.Users.State, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("state of %s: %w", e.dn, err)
 	}

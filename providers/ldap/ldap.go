@@ -3,7 +3,6 @@ package ldap
 import (
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 
 	ldap "github.com/go-ldap/ldap/v3"
@@ -14,7 +13,6 @@ import (
 // Provider proves passwords at one directory. It is safe for concurrent use.
 type Provider struct {
 	cfg          Config
-	preset       preset
 	userFilter   template
 	dnTemplate   template     // nil: entries are searched for
 	userBase     *ldap.DN     // nil: users.base is not set
@@ -45,8 +43,7 @@ var (
 // files of cfg.TLS and does not use the network.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		cfg: cfg, preset: presets[cfg.Preset],
-		accountCache: newAccountCache(), refusalTimes: &refusalTimes{}, warnings: newWarnings(), pingCache: newPingCache(),
+		cfg: cfg, accountCache: newAccountCache(), refusalTimes: &refusalTimes{}, warnings: newWarnings(), pingCache: newPingCache(),
 	}
 	var err error
 	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
@@ -79,7 +76,7 @@ func New(cfg Config) (*Provider, error) {
 // repetition.
 func (p *Provider) personAttributes() []string {
 	names := []string{p.cfg.Users.Name, p.cfg.Users.Subject}
-	names = append(names, p.preset.state...)
+	names = append(names, p.cfg.Users.State...)
 	names = append(names, p.cfg.Users.Stamp...)
 	names = append(names, p.cfg.Claims...)
 	if p.groups != nil {
@@ -87,7 +84,7 @@ func (p *Provider) personAttributes() []string {
 	}
 	var unique []string
 	for _, name := range names {
-		if !slices.ContainsFunc(unique, func(n string) bool { return strings.EqualFold(n, name) }) {
+		if !containsName(unique, name) {
 			unique = append(unique, name)
 		}
 	}

@@ -26,7 +26,7 @@ const uacLockout = 0x10
 // counts as one that expires: the directory refuses passwords anyway, and a session
 // must not end by a guess.
 func (p *Provider) lockedPermanently(ctx context.Context, s searcher, e entry) (bool, error) {
-	if p.cfg.Preset != presetAD || !e.has(attrUACComputed) {
+	if !p.cfg.Users.readsState(attrUACComputed) || !e.has(attrUACComputed) {
 		return false, nil
 	}
 	computed, err := e.number(attrUACComputed)

@@ -28,7 +28,7 @@ const attrPrincipal = "krbPrincipalName" // MIT Kerberos
 func (p *Provider) inspectPeople(ctx context.Context) (providers.Findings, []entry) {
 	people, err := p.dir.find(ctx, query{
 		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.peopleFilter(), sizeLimit: maxCounted,
-		attributes: slices.Concat([]string{p.cfg.Users.Name, p.cfg.Users.Subject, attrPrincipal}, p.preset.state, p.cfg.Users.Stamp, p.cfg.Claims),
+		attributes: slices.Concat([]string{p.cfg.Users.Name, p.cfg.Users.Subject, attrPrincipal}, p.cfg.Users.State, p.cfg.Users.Stamp, p.cfg.Claims),
 	})
 	people = withoutBase(people, p.cfg.Users.Base)
 	switch {

@@ -2,25 +2,30 @@ package ldap
 
 import "slices"
 
-// preset is the defaults for one directory server.
+// preset is the defaults for one directory server. Each is the value of a key, and holds
+// where that key is not set.
 type preset struct {
-	userFilter     string
-	userName       string
-	subject        string
-	stamp          []string
-	groupFilter    string
-	groupAttribute string
-	groupName      string
-	nested         string
-	state          []string // the state attributes, see state.go
+	userFilter     string   `key:"users.filter"`
+	userName       string   `key:"users.name"`
+	subject        string   `key:"users.subject"`
+	stamp          []string `key:"users.stamp"`
+	state          []string `key:"users.state"`
+	groupFilter    string   `key:"groups.filter"`
+	groupAttribute string   `key:"groups.attribute"`
+	groupName      string   `key:"groups.name"`
+	nested         string   `key:"groups.nested"`
 }
 
-// presets are the presets by name. Without a preset all state attributes are
-// requested, since their names differ between directories: a server leaves out those
-// that it does not have.
+// presets are the presets by name. Without a preset the state attributes of all
+// directories but Active Directory are requested, since their names differ: a server
+// leaves out those that it does not have.
+//
+// Of the shadow attributes presets have shadowExpire alone, which an administrator sets
+// to end an account. The age of a password (shadowLastChange, shadowMax) is only known
+// where every program that changes passwords maintains it.
 var presets = map[string]preset{
 	"": {
-		state: slices.Concat(ppolicyState, shadowState, dsState, kerberosState),
+		state: slices.Concat(ppolicyState, []string{"shadowExpire"}, dsState, kerberosState),
 	},
 	"openldap": {
 		userFilter:  "(uid={user})",
@@ -29,7 +34,7 @@ var presets = map[string]preset{
 		stamp:       []string{"pwdChangedTime", "pwdReset", "shadowLastChange"},
 		groupFilter: "(member={dn})",
 		groupName:   "cn",
-		state:       slices.Concat(ppolicyState, shadowState),
+		state:       slices.Concat(ppolicyState, []string{"shadowExpire"}),
 	},
 	presetAD: {
 		userFilter: "(&(objectCategory=person)(objectClass=user)(|(sAMAccountName={user})(userPrincipalName={login})))",
@@ -38,7 +43,7 @@ var presets = map[string]preset{
 		stamp:      []string{attrPwdLastSet},
 		groupName:  "sAMAccountName",
 		nested:     nestedTokenGroups,
-		state:      []string{attrUAC, attrUACComputed, attrAccountExpires, attrPwdLastSet},
+		state:      adState,
 	},
 	"freeipa": {
 		userFilter:     "(&(objectClass=posixAccount)(uid={user}))",
@@ -56,7 +61,7 @@ var presets = map[string]preset{
 		stamp:       []string{"pwdUpdateTime"},
 		groupFilter: "(|(member={dn})(uniqueMember={dn}))",
 		groupName:   "cn",
-		state:       slices.Concat(dsState, shadowState),
+		state:       slices.Concat(dsState, []string{"shadowExpire"}),
 	},
 	"lldap": {
 		userFilter:     "(&(objectClass=person)(uid={user}))",

@@ -32,14 +32,10 @@ func TestPresetState(t *testing.T) {
 		{"openldap", "not yet valid", "pwdStartTime", []string{"pwdStartTime", "29990101000000Z"}, true},
 		{"openldap", "expired", "pwdEndTime", []string{"pwdEndTime", past}, true},
 		{"openldap", "shadow expired", "shadowExpire", []string{"shadowExpire", "1"}, true},
-		{"openldap", "shadow must change", "shadowLastChange", []string{"shadowLastChange", "0"}, false},
-		{"openldap", "shadow too old", "shadowMax", []string{"shadowLastChange", "1", "shadowMax", "90"}, false},
 		{"389ds", "disabled", "nsAccountLock", []string{"nsAccountLock", "true"}, true},
 		{"389ds", "locked for good", "accountUnlockTime", []string{"accountUnlockTime", "19700101000000Z"}, true},
 		{"389ds", "must change", "passwordExpirationTime", []string{"passwordExpirationTime", "19700101000000Z"}, false},
 		{"389ds", "shadow expired", "shadowExpire", []string{"shadowExpire", "1"}, true},
-		{"389ds", "shadow must change", "shadowLastChange", []string{"shadowLastChange", "0"}, false},
-		{"389ds", "shadow too old", "shadowMax", []string{"shadowLastChange", "1", "shadowMax", "90"}, false},
 		{"freeipa", "disabled", "nsAccountLock", []string{"nsAccountLock", "TRUE"}, true},
 		{"freeipa", "expired", "krbPrincipalExpiration", []string{"krbPrincipalExpiration", past}, true},
 		{"freeipa", "password expired", "krbPasswordExpiration", []string{"krbPasswordExpiration", past}, false},
@@ -75,6 +71,42 @@ func TestPresetState(t *testing.T) {
 			_, err := p.Revalidate(t.Context(), alice)
 			if test.ended && (!errors.Is(err, providers.ErrEnded) || !strings.Contains(err.Error(), "("+test.why+")")) || !test.ended && err != nil {
 				t.Errorf("Revalidate with %q = %v, want ErrEnded: %v", test.state, err, test.ended)
+			}
+		})
+	}
+}
+
+// TestStateKey: users.state replaces the state attributes of the preset, also by none,
+// and an attribute that is requested for another purpose does not count (C4).
+func TestStateKey(t *testing.T) {
+	expired := []string{"shadowLastChange", "17399", "shadowMax", "90", "shadowExpire", "1", "nsAccountLock", "true", "userAccountControl", "514"}
+	for _, test := range []struct {
+		name, preset string
+		state        []string
+		why          string // in the error; "" for none
+	}{
+		{"the preset's", "openldap", nil, "expired (shadowExpire)"},
+		{"the age of passwords", "openldap", []string{"shadowLastChange", "shadowMax"}, "password expired (shadowMax)"},
+		{"none", "openldap", []string{}, ""},
+		{"another one, in another case", "openldap", []string{"NSACCOUNTLOCK"}, "disabled (nsAccountLock)"},
+		{"none at 389ds", "389ds", []string{}, ""},
+		{"none at Active Directory", "activedirectory", []string{}, ""},
+		{"Active Directory's, without a preset", "", []string{"userAccountControl"}, "disabled (userAccountControl)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+				return ldaptest.Answer{Entries: []ldaptest.FakeEntry{shownEntry(fakeAlice, expired, r.Attributes)}}, r.Operation == goldap.ApplicationSearchRequest
+			}))
+			cfg := fakeConfig(f)
+			cfg.Preset = test.preset
+			// The stamp requests attributes that are also state attributes.
+			cfg.Users = ldap.Users{Base: cfg.Users.Base, Filter: "(uid={user})", Name: "uid", Subject: "entryUUID",
+				Stamp: []string{"shadowLastChange", "shadowExpire"}, State: test.state}
+			p := newProvider(t, cfg)
+			_, err := login(t, p, "alice", "alicepw")
+			if test.why == "" && err != nil || test.why != "" && (!errors.Is(err, providers.ErrRejected) || !strings.Contains(err.Error(), test.why)) {
+				t.Errorf("Authenticate = %v, want a rejection for %q", err, test.why)
 			}
 		})
 	}

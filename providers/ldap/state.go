@@ -3,6 +3,7 @@ package ldap
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,19 @@ var (
 	shadowState   = []string{"shadowExpire", "shadowLastChange", "shadowMax"}                  // RFC 2307, section 2.2
 	dsState       = []string{"nsAccountLock", "accountUnlockTime", "passwordExpirationTime"}   // 389 Directory Server
 	kerberosState = []string{"krbPrincipalExpiration", "krbPasswordExpiration"}                // MIT Kerberos
+	adState       = []string{attrUAC, attrUACComputed, attrAccountExpires, attrPwdLastSet}     // Active Directory
 )
+
+// stateAttributes are all state attributes. Others have no effect in users.state.
+var stateAttributes = slices.Concat(ppolicyState, shadowState, dsState, kerberosState, adState)
+
+// readsState reports whether users.state has an attribute.
+func (u Users) readsState(attribute string) bool { return containsName(u.State, attribute) }
+
+// containsName reports whether a list has the name of an attribute, in any case.
+func containsName(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(n string) bool { return strings.EqualFold(n, name) })
+}
 
 // Flags of userAccountControl and its computed part ([MS-ADTS], section
 // 2.2.16).
@@ -52,14 +65,13 @@ const (
 	dsEpoch              = "19700101000000Z" // accountUnlockTime, passwordExpirationTime
 )
 
-// restrictionsOf returns the restrictions of an entry. Locks that expire are not
-// among them: the directory enforces them at the bind, and some directories leave the
-// attribute in place after the lock. An error means that the entry does not show
-// enough.
-func restrictionsOf(e entry, ad bool, now time.Time) ([]restriction, error) {
-	if ad {
-		return activeDirectoryRestrictions(e, now)
-	}
+// restrictionsOf returns the restrictions that the state attributes of an entry show.
+// Other attributes have no effect, also where the entry shows them. Locks that expire
+// are not among the restrictions: the directory enforces them at the bind, and some
+// directories leave the attribute in place after the lock. An error means that the
+// entry does not show enough.
+func restrictionsOf(e entry, state []string, now time.Time) ([]restriction, error) {
+	e = e.only(state)
 	var found []restriction
 	add := func(applies bool, reason providers.Reason, endsSessions bool, text string) {
 		if applies {
@@ -92,7 +104,11 @@ func restrictionsOf(e entry, ad bool, now time.Time) ([]restriction, error) {
 		add(limit.applies(at), providers.Expired, limit.endsSessions, fmt.Sprintf("%s (%s)", limit.text, limit.name))
 	}
 	shadow, err := shadowRestrictions(e, now)
-	return append(found, shadow...), err
+	if err != nil {
+		return nil, err
+	}
+	ad, err := activeDirectoryRestrictions(e, state, now)
+	return slices.Concat(found, shadow, ad), err
 }
 
 // hasPassed returns a function that reports whether a time is not after now.
@@ -101,7 +117,8 @@ func hasPassed(now time.Time) func(time.Time) bool {
 }
 
 // shadowRestrictions reads the shadow attributes, in days since 1970 (shadow(5)). A
-// negative number is no limit.
+// negative number is no limit, and so is 0 as shadowExpire or shadowMax: shadow(5) calls
+// the first ambiguous, and no password is good for less than a day.
 func shadowRestrictions(e entry, now time.Time) ([]restriction, error) {
 	days := make(map[string]int64, len(shadowState))
 	for _, name := range shadowState {
@@ -117,30 +134,32 @@ func shadowRestrictions(e entry, now time.Time) ([]restriction, error) {
 	}
 	today := now.Unix() / (24 * 60 * 60)
 	var found []restriction
-	if at := days["shadowExpire"]; at >= 0 && today >= at {
+	if at := days["shadowExpire"]; at > 0 && today >= at {
 		found = append(found, restriction{providers.Expired, "expired (shadowExpire)", true})
 	}
 	changed, longest := days["shadowLastChange"], days["shadowMax"]
 	switch {
 	case changed == 0:
 		found = append(found, restriction{providers.MustChange, "must change the password (shadowLastChange)", false})
-	case changed > 0 && longest >= 0 && today > changed+longest:
+	case changed > 0 && longest > 0 && today > changed+longest:
 		found = append(found, restriction{providers.Expired, "password expired (shadowMax)", false})
 	}
 	return found, nil
 }
 
 // activeDirectoryRestrictions reads the attributes of Active Directory. It returns an
-// error without userAccountControl: every account has it, so the service account
-// lacks the right to read it.
-func activeDirectoryRestrictions(e entry, now time.Time) ([]restriction, error) {
-	control, err := e.number(attrUAC)
-	if err != nil {
-		return nil, err
-	}
+// error without userAccountControl, if that is a state attribute: every account has it,
+// so the reader lacks the right to read it.
+func activeDirectoryRestrictions(e entry, state []string, now time.Time) ([]restriction, error) {
 	var found []restriction
-	if control&uacDisabled != 0 {
-		found = append(found, restriction{providers.Disabled, "disabled (" + attrUAC + ")", true})
+	if containsName(state, attrUAC) {
+		control, err := e.number(attrUAC)
+		if err != nil {
+			return nil, err
+		}
+		if control&uacDisabled != 0 {
+			found = append(found, restriction{providers.Disabled, "disabled (" + attrUAC + ")", true})
+		}
 	}
 	if e.has(attrAccountExpires) {
 		at, err := e.number(attrAccountExpires)

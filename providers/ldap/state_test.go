@@ -21,6 +21,14 @@ func entryOf(pairs ...string) entry {
 	return e
 }
 
+// stateOfKind returns the state attributes of Active Directory, or all others.
+func stateOfKind(ad bool) []string {
+	if ad {
+		return adState
+	}
+	return slices.Concat(ppolicyState, shadowState, dsState, kerberosState)
+}
+
 // TestRestrictions: the state attributes of each directory restrict an account.
 func TestRestrictions(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) // day 20780 since 1970
@@ -52,11 +60,12 @@ func TestRestrictions(t *testing.T) {
 		{"kerberos not expired", false, []string{"krbPrincipalExpiration", "20300101000000Z"}, "", false},
 		{"kerberos password expired", false, []string{"krbPasswordExpiration", "20200101000000Z"}, "password expired", false},
 		{"shadow expired", false, []string{"shadowExpire", "20780"}, "expired", true},
-		{"shadow expired on day 0", false, []string{"shadowExpire", "0"}, "expired", true},
+		{"shadow expired on day 0, which is no limit (C4)", false, []string{"shadowExpire", "0"}, "", false},
 		{"shadow not expired", false, []string{"shadowExpire", "20781"}, "", false},
 		{"shadow never", false, []string{"shadowExpire", "-1"}, "", false},
 		{"shadow malformed", false, []string{"shadowExpire", "never"}, "?", false},
 		{"shadow must change", false, []string{"shadowLastChange", "0"}, "must change", false},
+		{"shadow that lasts 0 days, which is no limit (C4)", false, []string{"shadowLastChange", "20000", "shadowMax", "0"}, "", false},
 		{"shadow too old", false, []string{"shadowLastChange", "20000", "shadowMax", "90"}, "password expired", false},
 		{"shadow young", false, []string{"shadowLastChange", "20700", "shadowMax", "90"}, "", false},
 		{"shadow without a limit", false, []string{"shadowLastChange", "1"}, "", false},
@@ -73,7 +82,7 @@ func TestRestrictions(t *testing.T) {
 		{"must change at AD", true, []string{"userAccountControl", "512", "msDS-User-Account-Control-Computed", "8388608", "pwdLastSet", "0"}, "must change", false},
 		{"attributes of other directories are ignored at AD", true, []string{"userAccountControl", "512", "nsAccountLock", "true"}, "", false},
 	} {
-		found, err := restrictionsOf(entryOf(test.pairs...), test.ad, now)
+		found, err := restrictionsOf(entryOf(test.pairs...), stateOfKind(test.ad), now)
 		switch {
 		case (err != nil) != (test.why == "?"):
 			t.Errorf("%s: restrictionsOf = %v, %v, want %q", test.name, found, err, test.why)
@@ -199,7 +208,7 @@ func TestRestrictionReasons(t *testing.T) {
 		{"shadowLastChange", "0", false, providers.MustChange},
 		{"userAccountControl", "514", true, providers.Disabled},
 	} {
-		found, err := restrictionsOf(entry{attributes: map[string][][]byte{strings.ToLower(test.attribute): {[]byte(test.value)}}}, test.ad, now)
+		found, err := restrictionsOf(entry{attributes: map[string][][]byte{strings.ToLower(test.attribute): {[]byte(test.value)}}}, stateOfKind(test.ad), now)
 		if err != nil || !slices.ContainsFunc(found, func(r restriction) bool { return r.reason == test.want }) {
 			t.Errorf("restrictions of %s %s = %v, %v, want one for %s", test.attribute, test.value, fmt.Sprint(found), err, test.want)
 		}

@@ -128,6 +128,11 @@ func (c Config) validateUsers(fault func(key, problem string)) {
 		}
 	}
 	validateStamp(u.Stamp, fault)
+	for i, name := range u.State {
+		if !containsName(stateAttributes, name) {
+			fault(fmt.Sprintf("users.state[%d]", i), fmt.Sprintf("%q is not one of the attributes whose meaning is known: %s", name, providers.Quoted(stateAttributes)))
+		}
+	}
 	for i, domain := range u.Domains {
 		if domain == "" || strings.ContainsAny(domain, `\@`) {
 			fault(fmt.Sprintf("users.domains[%d]", i), fmt.Sprintf(`%q is not a domain: write "CORP" or "corp.example", without backslash or @`, domain))
