@@ -65,6 +65,13 @@ func (p *Policy) Explain(req Request) Explanation {
 	return e
 }
 
+// GrantsAll reports whether every requested action is granted.
+func (e Explanation) GrantsAll() bool {
+	return !slices.ContainsFunc(e.Scopes, func(s ExplainedScope) bool {
+		return slices.ContainsFunc(s.Actions, func(a ExplainedAction) bool { return !a.Granted })
+	})
+}
+
 func (p *Policy) explainScope(req Request) ExplainedScope {
 	scope, decision := &req.Scopes[0], p.Decide(req)
 	s := ExplainedScope{Scope: scopeName(scope), Granted: []string{}}

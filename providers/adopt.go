@@ -44,6 +44,20 @@ func (m *member) anotherAccount() error {
 // an account whose name is another's or which is in none of the required groups.
 // method and at are how and when the person authenticated.
 func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identity, error) {
+	id, err := m.prefixed(found, method, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.checkPrefixed(id); err != nil {
+		return nil, err
+	}
+	m.addAuthenticated(id)
+	return id, nil
+}
+
+// prefixed returns the identity with the prefix, and without groups with the names of our
+// own.
+func (m *member) prefixed(found *Identity, method Method, at time.Time) (*Identity, error) {
 	switch {
 	case found == nil:
 		return nil, fmt.Errorf("provider %s returned neither an identity nor an error", m.config.Name)
@@ -57,22 +71,31 @@ func (m *member) adoptAs(found *Identity, method Method, at time.Time) (*Identit
 	id := *found
 	id.Provider, id.Fingerprint = m.config.Name, m.provider.Fingerprint()
 	id.User = m.prefix + user
-	switch {
-	case m.isForeign(id.User, found.FoldsCase):
-		return nil, m.refuse("found %q, which would be a name of the provider whose prefix it begins with", id.User)
-	case m.isLocal(id.User):
-		return nil, m.refuse("found %q, which is the name of a local user; give the provider a prefix", id.User)
-	}
 	id.Method, id.AuthTime = method, at
 	id.Groups, id.Unsure = m.groups(found)
-	if !m.hasRequired(&id) {
-		return nil, m.refuse("found %q, who is in none of the groups that require_groups names", id.User)
+	return &id, nil
+}
+
+// checkPrefixed returns the error with which the configuration refuses an identity, or nil.
+func (m *member) checkPrefixed(id *Identity) error {
+	switch {
+	case m.isForeign(id.User, id.FoldsCase):
+		return m.refuse("found %q, which would be a name of the provider whose prefix it begins with", id.User)
+	case m.isLocal(id.User):
+		return m.refuse("found %q, which is the name of a local user; give the provider a prefix", id.User)
+	case !m.hasRequired(id):
+		return m.refuse("found %q, who is in none of the groups that require_groups names", id.User)
 	}
+	return nil
+}
+
+// addAuthenticated adds the group "authenticated". No entry of require_groups is compared
+// with it.
+func (m *member) addAuthenticated(id *Identity) {
 	if id.Method != MethodIDToken || m.config.IDTokensAuthenticated {
 		id.Groups = append(id.Groups, GroupAuthenticated)
 		slices.Sort(id.Groups)
 	}
-	return &id, nil
 }
 
 // refuse returns the error for an account that the configuration refuses.

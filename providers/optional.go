@@ -18,6 +18,7 @@ type optionalInterfaces struct {
 	revoker        Revoker
 	refreshOptions RefreshTokenOptions
 	pinger         Pinger
+	inspector      Inspector
 	starter        Starter
 	catchAll       CatchAll
 	logins         LoginChecker
@@ -35,6 +36,7 @@ func assertInterfaces(p Provider) optionalInterfaces {
 	a.revoker, _ = p.(Revoker)
 	a.refreshOptions, _ = p.(RefreshTokenOptions)
 	a.pinger, _ = p.(Pinger)
+	a.inspector, _ = p.(Inspector)
 	a.starter, _ = p.(Starter)
 	a.catchAll, _ = p.(CatchAll)
 	a.logins, _ = p.(LoginChecker)

@@ -22,6 +22,8 @@ type explainFlags struct {
 	claims   []string
 	scopes   []string
 	cases    string
+	isLive   bool
+	exitCode bool
 	asJSON   bool
 }
 
@@ -32,12 +34,25 @@ func newExplain(o *options) *cobra.Command {
 		Short: "Explain which rule grants or denies an action",
 		Long: "Decides as the server does and prints for each action the rule that grants or denies\n" +
 			"it. With --cases it checks the policy against a file of expected decisions instead,\n" +
-			"and fails if one differs. It asks no provider: the flags describe the user.",
+			"and fails if one differs. The flags describe the user, and no provider is asked.\n\n" +
+			"With --live it asks the providers instead, with the configuration's service accounts\n" +
+			"and without the user's password: which provider answers, which groups it has and what\n" +
+			"becomes of each, whether a login would be refused and why, and then the rules.\n" +
+			"It asks them itself and not a running server, and counts and changes nothing.\n\n" +
+			"It exits with 0, and with 1 on an error, such as a provider that does not answer. With\n" +
+			"--exit-code it exits with 2 if anything requested is denied, or a login is refused.",
 		Example: "  shorepass explain --user alice --group team-blue --scope repository:team-blue/app:pull,push\n" +
 			"  shorepass explain --scope repository:public/app:pull          # without credentials\n" +
+			"  shorepass explain --live --user alice --scope repository:team-blue/app:pull\n" +
 			"  shorepass explain --cases policy-cases.toml",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.isLive {
+				return f.live(cmd.Context(), cmd.OutOrStdout(), o)
+			}
+			if f.cases != "" && f.exitCode {
+				return errors.New("--cases fails by itself if a decision differs; leave --exit-code out")
+			}
 			cfg, err := o.load(config.OnlySecrets())
 			if err != nil {
 				return err
@@ -59,6 +74,8 @@ func newExplain(o *options) *cobra.Command {
 	flags.StringVar(&f.question.Address, "address", "", "the client's address; unknown without it")
 	flags.StringArrayVar(&f.scopes, "scope", nil, "a requested scope, such as repository:team/app:pull,push; repeatable")
 	flags.StringVar(&f.cases, "cases", "", "a `file` of expected decisions, in TOML")
+	flags.BoolVar(&f.isLive, "live", false, "ask the providers about --user, a login name as typed")
+	flags.BoolVar(&f.exitCode, "exit-code", false, "exit with 2 if anything requested is denied")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -92,11 +109,33 @@ func (f *explainFlags) explain(w io.Writer, cfg *config.Config) error {
 	if err := f.checkNames(cfg); err != nil {
 		return err
 	}
+	request, err := f.request(cfg)
+	if err != nil {
+		return err
+	}
+	explanation := cfg.Policy.Explain(request)
+	if f.asJSON {
+		err = printJSON(w, explanation)
+	} else {
+		_, err = fmt.Fprint(w, explanation)
+	}
+	if err == nil && f.exitCode && !explanation.GrantsAll() {
+		return errDenied
+	}
+	return err
+}
+
+// errDenied is the result of explain --exit-code where something requested is denied.
+// main exits with exitDenied and prints nothing.
+var errDenied = errors.New("denied")
+
+// request returns the request that the flags describe.
+func (f *explainFlags) request(cfg *config.Config) (policy.Request, error) {
 	f.question.Scope = strings.Join(f.scopes, " ")
 	for _, claim := range f.claims {
 		name, text, ok := strings.Cut(claim, "=")
 		if !ok || name == "" {
-			return fmt.Errorf("--claim %q is not NAME=VALUE; write for example --claim team=blue", claim)
+			return policy.Request{}, fmt.Errorf("--claim %q is not NAME=VALUE; write for example --claim team=blue", claim)
 		}
 		if f.question.Claims == nil {
 			f.question.Claims = map[string]any{}
@@ -107,16 +146,7 @@ func (f *explainFlags) explain(w io.Writer, cfg *config.Config) error {
 		}
 		f.question.Claims[name] = value
 	}
-	request, err := f.question.Request(cfg.FoldsCase)
-	if err != nil {
-		return err
-	}
-	explanation := cfg.Policy.Explain(request)
-	if f.asJSON {
-		return printJSON(w, explanation)
-	}
-	_, err = fmt.Fprint(w, explanation)
-	return err
+	return f.question.Request(cfg.FoldsCase)
 }
 
 // checkCases checks the policy against the file of expected decisions. A file without

@@ -3,7 +3,7 @@
 //
 //	shorepass serve             answer token requests
 //	shorepass check             check the configuration, its files and its peers
-//	shorepass explain           explain which rule grants or denies an action
+//	shorepass explain           explain which rule grants or denies an action, and to whom
 //	shorepass sessions          list and end sessions, re-encrypt their tokens
 //	shorepass unlock            forget the wrong passwords of a login name
 //	shorepass keys init         make the root that registries trust
@@ -23,6 +23,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // time zones for conditions, since the system may have none
 
@@ -43,12 +44,21 @@ func run() int {
 	log.SetOutput(libraryLog{stderr})
 	root := newRoot()
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(stderr, "shorepass:", err)
-		return 1
+	switch err := root.ExecuteContext(ctx); {
+	case errors.Is(err, errDenied):
+		return exitDenied
+	case err != nil:
+		fmt.Fprintln(stderr, "shorepass:", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		return exitError
 	}
 	return 0
 }
+
+// Exit codes. operations.md has them.
+const (
+	exitError  = 1
+	exitDenied = 2 // of explain --exit-code
+)
 
 // defaultConfigs are the configuration files to try, in this order, without --config.
 var defaultConfigs = []string{"shorepass.toml", "/etc/shorepass/shorepass.toml"}

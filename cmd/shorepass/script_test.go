@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,7 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 			"until":   until,
 			"expand":  expand,
 			"mode":    mode,
+			"status":  exitCode,
 			"sqlite":  execSQLite,
 		},
 	}
@@ -103,6 +105,21 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	values := strings.NewReplacer("$ADDR2", ts.Getenv("ADDR2"), "$ADDR", ts.Getenv("ADDR"), "$STORE", ts.Getenv("STORE"))
 	for _, name := range args {
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(values.Replace(ts.ReadFile(name))), 0o600))
+	}
+}
+
+// exitCode is "status CODE COMMAND…": it runs a command as exec does, and checks its exit
+// code.
+func exitCode(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("%s: exit code %d, want %s", strings.Join(args[1:], " "), code, args[0])
 	}
 }
 

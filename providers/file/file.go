@@ -45,6 +45,7 @@ var (
 	_ providers.Padder       = (*Provider)(nil)
 	_ providers.Pinger       = (*Provider)(nil)
 	_ providers.LogSetter    = (*Provider)(nil)
+	_ providers.Inspector    = (*Provider)(nil)
 )
 
 // New returns the provider of a configuration that passed Validate. It reads the
@@ -192,6 +193,22 @@ func (p *Provider) Revalidate(_ context.Context, id *providers.Identity) (*provi
 		return nil, fmt.Errorf("user is disabled: %w", errors.Join(providers.ErrRejected, providers.ErrEnded))
 	}
 	return a.identity(), nil
+}
+
+// Inspect implements [providers.Inspector].
+func (p *Provider) Inspect(_ context.Context, login providers.Login) (*providers.Inspection, error) {
+	a := p.find(login)
+	if a == nil {
+		return nil, providers.ErrNotMine
+	}
+	found := &providers.Inspection{Identity: a.identity(), Namer: groupNamer}
+	for _, name := range a.groups {
+		found.Groups = append(found.Groups, providers.FoundGroup{Name: name})
+	}
+	if a.disabled {
+		found.Refusals = []providers.Refusal{{Reason: providers.Disabled, Text: "the user has disabled = true", EndsSessions: true}}
+	}
+	return found, nil
 }
 
 // Ping implements [providers.Pinger].

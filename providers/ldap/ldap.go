@@ -37,6 +37,7 @@ var (
 	_ providers.DomainOwner = (*Provider)(nil)
 	_ providers.Padder      = (*Provider)(nil)
 	_ providers.LogSetter   = (*Provider)(nil)
+	_ providers.Inspector   = (*Provider)(nil)
 )
 
 // New returns a provider. cfg must have its defaults and be valid. New reads the

@@ -42,15 +42,9 @@ func placeholderValues(login, user string) func(string) string {
 // lookupEntry searches for the entry that Prove will bind as. The search takes a
 // connection in the share of the account that the login name's key led to last.
 func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string, values func(string) string) (*providers.Account, error) {
-	e, err := p.findOne(ctx, p.dir.inShare(p.accountCache.shareKey(key)), p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), p.userFilter.filter(values))
-	switch {
-	case errors.Is(err, errNoEntry):
-		return nil, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
-	case errors.Is(err, errSeveralEntries):
-		p.warnings.add(err.Error())
-		return nil, providers.Reject(providers.Ambiguous, err)
-	case err != nil:
-		return nil, fmt.Errorf("search for the account: %w", err)
+	e, err := p.findByFilter(ctx, p.dir.inShare(p.accountCache.shareKey(key)), values)
+	if err != nil {
+		return nil, err
 	}
 	subject, err := subjectOf(e, p.cfg.Users.Subject)
 	if err != nil {
@@ -62,16 +56,42 @@ func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string,
 	}}, nil
 }
 
+// findByFilter returns the entry that users.filter finds for a login name. Its errors are
+// those of Lookup.
+func (p *Provider) findByFilter(ctx context.Context, s searcher, values func(string) string) (entry, error) {
+	e, err := p.findOne(ctx, s, p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), p.userFilter.filter(values))
+	switch {
+	case errors.Is(err, errNoEntry):
+		return entry{}, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
+	case errors.Is(err, errSeveralEntries):
+		p.warnings.add(err.Error())
+		return entry{}, providers.Reject(providers.Ambiguous, err)
+	case err != nil:
+		return entry{}, fmt.Errorf("search for the account: %w", err)
+	}
+	return e, nil
+}
+
 // lookupTemplate makes the DN from the login name. It does not ask the directory
 // whether the entry exists. Prove reads the entry and finds the subject.
 func (p *Provider) lookupTemplate(began time.Time, values func(string) string) (*providers.Account, error) {
-	dn, filter := p.dnTemplate.dn(values), p.userFilter.filter(values)
-	if !isDN(dn) || p.userBase != nil && !isDescendantText(p.userBase, dn, p.cfg.Users.Scope) {
-		return nil, providers.Reject(providers.Unknown, fmt.Errorf("%q is not a DN under users.base", dn))
+	dn, filter, err := p.templateDN(values)
+	if err != nil {
+		return nil, err
 	}
 	return &providers.Account{Prove: func(ctx context.Context, password providers.LoginPassword) (*providers.Identity, error) {
 		return p.proveDN(ctx, began, dn, filter, password.Secret)
 	}}, nil
+}
+
+// templateDN returns the DN that users.dn_template makes, and the filter that its entry
+// must match.
+func (p *Provider) templateDN(values func(string) string) (dn, filter string, err error) {
+	dn, filter = p.dnTemplate.dn(values), p.userFilter.filter(values)
+	if !isDN(dn) || p.userBase != nil && !isDescendantText(p.userBase, dn, p.cfg.Users.Scope) {
+		return "", "", providers.Reject(providers.Unknown, fmt.Errorf("%q is not a DN under users.base", dn))
+	}
+	return dn, filter, nil
 }
 
 var (

@@ -77,6 +77,19 @@ func TestActiveDirectory(t *testing.T) {
 			t.Errorf("<GUID=%s> is %q, want alice", id.Subject, got)
 		}
 	})
+	t.Run("Inspect shows what a login would see", func(t *testing.T) { // F4
+		for login, want := range map[providers.Login]string{
+			`ADEX\Alice`: "alice: inner middle outer",
+			"carol":      "carol: ; refused, ends sessions: disabled (userAccountControl)",
+			"dave":       "dave: ; refused: must change the password (pwdLastSet)",
+			"erin":       "erin: ; refused, ends sessions: expired (accountExpires)",
+		} {
+			found, err := newProvider(t, sambaConfig(s)).Inspect(t.Context(), login)
+			if err != nil || inspected(found) != want {
+				t.Errorf("Inspect(%q) = %v, %v, want %s", login, found, err, want)
+			}
+		}
+	})
 	t.Run("a refused bind has its reason", func(t *testing.T) {
 		p := newProvider(t, sambaConfig(s))
 		for _, test := range []struct{ name, password, want string }{
