@@ -48,9 +48,8 @@ type Config struct {
 	// When one of them changes, it must be loaded again; see [Watch].
 	Files []string
 
-	// Warnings name options that are valid but probably mistakes, in the form of a
-	// [Fault].
-	Warnings []string
+	// Warnings name options that are valid but probably mistakes.
+	Warnings []*Fault
 
 	states map[string]durable.State // of Files, taken before they were read
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,7 +63,7 @@ func TestErrorsShowNoSecret(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), canary) {
 			t.Errorf("Load of\n%s\nshows the secret: %v", text, err)
 		}
-		if cfg != nil && strings.Contains(strings.Join(cfg.Warnings, "\n"), canary) {
+		if cfg != nil && strings.Contains(fmt.Sprint(cfg.Warnings), canary) {
 			t.Errorf("Load of\n%s\nwarns with the secret: %q", text, cfg.Warnings)
 		}
 	}

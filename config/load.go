@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -39,7 +40,7 @@ func Load(name string, kinds Kinds, options ...Option) (*Config, error) {
 	}
 	cfg, err := l.load()
 	if err == nil && l.inPlace && l.states[full].WorldReadable() {
-		cfg.Warnings = append(cfg.Warnings, name+": everybody on this machine can read this file, and it contains a secret; chmod 600 it, or write { file = \"…\" }")
+		cfg.Warnings = append(cfg.Warnings, &Fault{File: name, Problem: "everybody on this machine can read this file, and it contains a secret; chmod 600 it, or write { file = \"…\" }"})
 	}
 	return cfg, err
 }
@@ -51,6 +52,8 @@ func readFile(name string) ([]byte, error) {
 	switch {
 	case isTooLarge(err):
 		return nil, fmt.Errorf("read the configuration: %s is larger than %d MiB", name, maxFile>>20)
+	case errors.Is(err, durable.ErrNotRegular):
+		return nil, fmt.Errorf("read the configuration: %s is a folder, a device or a socket; name a file, or a pipe that a program writes to", name)
 	case err != nil:
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
@@ -107,9 +110,7 @@ func (l *loader) load() (*Config, error) {
 	l.cfg.Server.Warn(func(key, problem string) { l.warn("server."+key, problem) })
 	l.cfg.ProviderTables = hashTree(l.text.tree["provider"])
 	l.cfg.Files, l.cfg.states = slices.Sorted(maps.Keys(l.states)), l.states
-	for _, w := range l.warnings {
-		l.cfg.Warnings = append(l.cfg.Warnings, w.Error())
-	}
+	l.cfg.Warnings = l.warnings
 	return &l.cfg, nil
 }
 

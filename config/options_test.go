@@ -141,7 +141,7 @@ func TestWarnings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.Join(cfg.Warnings, "\n"); len(cfg.Warnings) > 1 || (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+			if got := strings.Trim(fmt.Sprint(cfg.Warnings), "[]"); len(cfg.Warnings) > 1 || (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("warnings = %q, want one with %q", got, tt.want)
 			}
 		})

@@ -144,8 +144,7 @@ func TestRulesOutOfReach(t *testing.T) {
 			}
 			if cfg != nil {
 				for _, w := range cfg.Warnings {
-					_, w, _ = strings.Cut(w, ": ")
-					got = append(got, "warning: "+w)
+					got = append(got, "warning: "+w.Key+": "+w.Problem)
 				}
 			}
 			if len(got) > 1 || (tt.want == "") != (got == nil) || !strings.Contains(strings.Join(got, "\n"), tt.want) {

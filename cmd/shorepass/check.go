@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shorepass/config"
 	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/throttle"
@@ -19,14 +20,24 @@ import (
 // liveTimeout is the timeout of check --live, for all providers and the store together.
 const liveTimeout = 15 * time.Second
 
-// checkResult is the output of check.
+// checkResult is the output of check, whatever comes of it.
 type checkResult struct {
 	Config    string       `json:"config"`
-	Providers []partResult `json:"providers"`
-	Store     partResult   `json:"store"`
-	Services  []string     `json:"services"`
+	Good      bool         `json:"good"`     // no fault among all findings; check exits with 0
+	Findings  []finding    `json:"findings"` // of the configuration and its files
+	Providers []partResult `json:"providers,omitempty"`
+	Store     *partResult  `json:"store,omitempty"`
+	Services  []string     `json:"services,omitempty"`
 	Rules     int          `json:"rules"`
-	Warnings  []string     `json:"warnings,omitempty"`
+}
+
+// finding is a warning or a fault of the configuration.
+type finding struct {
+	Severity providers.Severity `json:"severity"`
+	File     string             `json:"file,omitempty"`
+	Line     int                `json:"line,omitempty"`
+	Key      string             `json:"key,omitempty"` // dotted, counted from 0: "provider[1].users.filter"
+	Text     string             `json:"text"`
 }
 
 // partResult is the state of one provider or of the store. Without --live only its name
@@ -45,19 +56,12 @@ func newCheck(o *options) *cobra.Command {
 		Long: "Loads the configuration and every file that it names, as serve does, checks that serve\n" +
 			"can create and write its files, and prints each fault with file, line, key and cure.\n" +
 			"With --live it also connects to each provider and to the store, and prints what they\n" +
-			"report. It changes nothing.",
-		Example: "  shorepass check --config shorepass.toml --live",
+			"report. It changes nothing. It exits with 1 if there is a fault, and with 0 if there\n" +
+			"are only warnings.",
+		Example: "  shorepass check --config shorepass.toml --live\n  shorepass check --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := o.path()
-			if err != nil {
-				return err
-			}
-			cfg, err := o.loadAll()
-			if err != nil {
-				return err
-			}
-			result, err := check(cmd.Context(), path, cfg, live)
+			result, err := check(cmd.Context(), o, live)
 			if asJSON {
 				return errors.Join(printJSON(cmd.OutOrStdout(), result), err)
 			}
@@ -66,39 +70,83 @@ func newCheck(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&live, "live", false, "connect to each provider and to the store, and print what they report")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, also where there are faults")
 	return cmd
 }
 
-// check builds what serve builds, and checks each file that serve opens. The error is
-// the one with which serve would fail, or says which peer cannot be reached.
-func check(ctx context.Context, path string, cfg *resolvedConfig, live bool) (*checkResult, error) {
+// check loads the configuration, and checks it. The error is the one with which serve
+// would fail, or says which peer cannot be reached; the result has it as findings.
+func check(ctx context.Context, o *options, live bool) (*checkResult, error) {
+	result := &checkResult{Config: o.config, Findings: []finding{}}
+	path, err := o.path()
+	if err != nil {
+		return result, result.add(err)
+	}
+	result.Config = path
+	err = result.checkFile(ctx, o, live)
+	result.Good = err == nil
+	return result, err
+}
+
+// checkFile loads the configuration and builds what serve builds.
+func (c *checkResult) checkFile(ctx context.Context, o *options, live bool) error {
+	cfg, err := o.loadAll()
+	if err != nil {
+		return c.add(err)
+	}
 	quiet := slog.New(slog.DiscardHandler)
 	limits := throttle.New(throttle.NewMemoryStore(), make([]byte, 32), throttleConfig(cfg), quiet) // for no login
 	defer limits.Close()
 	chain, err := newChain(cfg, limits, providers.Options{Log: quiet})
 	if err != nil {
-		return nil, err
+		return c.add(err)
 	}
 	defer chain.Close()
 	store, err := newBackend(cfg.Session)
 	if err != nil {
-		return nil, err
+		return c.add(providers.WithKey("session.store", err))
 	}
-	if err := errors.Join(checkKeys(cfg), checkTLS(cfg), cfg.Audit.Check(), store.check()); err != nil {
-		return nil, err
+	for _, warning := range cfg.Warnings {
+		c.Findings = append(c.Findings, finding{providers.SeverityWarning, warning.File, warning.Line, warning.Key, warning.Problem})
 	}
-	result := &checkResult{Config: path, Services: cfg.Token.Services, Rules: len(cfg.Rules), Store: partResult{Name: "store", Kind: store.kind()}}
-	result.Warnings = append(append(result.Warnings, cfg.Warnings...), chain.Warnings()...)
+	for _, warning := range chain.Warnings() {
+		c.Findings = append(c.Findings, finding{Severity: providers.SeverityWarning, Text: warning})
+	}
+	c.Services, c.Rules, c.Store = cfg.Token.Services, len(cfg.Rules), &partResult{Name: "store", Kind: store.kind()}
+	for _, p := range cfg.Providers {
+		c.Providers = append(c.Providers, partResult{Name: p.Name, Kind: p.Kind})
+	}
+	broken := store.check()
+	files := errors.Join(checkKeys(cfg), checkTLS(cfg), checkAudit(cfg), broken)
+	if files != nil {
+		c.add(files)
+	}
 	if !live {
-		for _, p := range cfg.Providers {
-			result.Providers = append(result.Providers, partResult{Name: p.Name, Kind: p.Kind})
-		}
-		return result, nil
+		return files
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	return result, errors.Join(result.askProviders(ctx, chain), result.inspectStore(ctx, store))
+	err = errors.Join(files, c.askProviders(ctx, chain))
+	if broken == nil {
+		err = errors.Join(err, c.inspectStore(ctx, store))
+	}
+	return err
+}
+
+// add adds the faults that err joins, and returns err.
+func (c *checkResult) add(err error) error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			c.add(one)
+		}
+		return err
+	}
+	if fault, ok := errors.AsType[*config.Fault](err); ok {
+		c.Findings = append(c.Findings, finding{providers.SeverityFault, fault.File, fault.Line, fault.Key, fault.Problem})
+		return err
+	}
+	c.Findings = append(c.Findings, finding{Severity: providers.SeverityFault, Key: providers.KeyOf(err), Text: err.Error()})
+	return err
 }
 
 // checkKeys reads the keys that sign tokens, except a root that the first start makes.
@@ -116,17 +164,28 @@ func checkKeys(cfg *resolvedConfig) error {
 
 func checkTLS(cfg *resolvedConfig) error {
 	if _, err := cfg.Server.TLS.Server(); err != nil {
-		return fmt.Errorf("server: %w", err)
+		return providers.WithKey("server.tls", fmt.Errorf("server: %w", err))
+	}
+	return nil
+}
+
+func checkAudit(cfg *resolvedConfig) error {
+	if err := cfg.Audit.Check(); err != nil {
+		return providers.WithKey("audit.to", err)
 	}
 	return nil
 }
 
 func (c *checkResult) askProviders(ctx context.Context, chain *providers.Chain) error {
 	var faults []error
-	for _, p := range chain.Ping(ctx) {
-		c.Providers = append(c.Providers, partResult{Name: p.Provider, Kind: p.Kind, Findings: p.Findings})
+	for i, p := range chain.Ping(ctx) {
+		c.Providers[i].Findings = p.Findings
 		for _, fault := range p.Findings.Faults() {
-			faults = append(faults, fmt.Errorf("provider %q: %s", p.Provider, fault.Text))
+			text := fault.Text
+			if fault.Key != "" {
+				text = fault.Key + ": " + text
+			}
+			faults = append(faults, fmt.Errorf("provider %q: %s", p.Provider, text))
 		}
 	}
 	return errors.Join(faults...)
@@ -138,23 +197,39 @@ func (c *checkResult) inspectStore(ctx context.Context, store backend) error {
 		c.Store.Findings = append(c.Store.Findings, providers.Infof("%s", line))
 	}
 	if err != nil {
-		c.Store.Findings = append(c.Store.Findings, providers.Faultf("", "cannot be reached: %v", err))
+		c.Store.Findings = append(c.Store.Findings, providers.Faultf("session.store", "cannot be reached: %v", err))
 	}
 	return err
 }
 
+// print prints what was found. The faults of the configuration are not printed: they are
+// in the error of check.
 func (c *checkResult) print(w io.Writer) {
-	if c == nil {
-		return
+	if c.Store == nil {
+		return // the configuration could not be read
 	}
-	fmt.Fprintf(w, "%s is good: %d providers, %d services, %d rules\n", c.Config, len(c.Providers), len(c.Services), c.Rules)
-	for _, f := range append(slices.Clone(c.Providers), c.Store) {
-		fmt.Fprintf(w, "  %s (%s)\n", f.Name, f.Kind)
-		for _, finding := range f.Findings {
-			fmt.Fprintf(w, "    %s\n", finding)
+	state := "is good"
+	if !c.Good {
+		state = "has faults"
+	}
+	fmt.Fprintf(w, "%s %s: %d providers, %d services, %d rules\n", c.Config, state, len(c.Providers), len(c.Services), c.Rules)
+	for _, part := range append(slices.Clone(c.Providers), *c.Store) {
+		fmt.Fprintf(w, "  %s (%s)\n", part.Name, part.Kind)
+		for _, found := range part.Findings {
+			fmt.Fprint(w, indent(indent(found.String())))
 		}
 	}
-	for _, warning := range c.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", warning)
+	for _, found := range c.Findings {
+		if found.Severity == providers.SeverityWarning {
+			fmt.Fprintf(w, "warning: %s\n", found)
+		}
 	}
+}
+
+// String returns the finding in the form of a [config.Fault].
+func (f finding) String() string {
+	if f.File == "" {
+		return f.Text
+	}
+	return (&config.Fault{File: f.File, Line: f.Line, Key: f.Key, Problem: f.Text}).Error()
 }

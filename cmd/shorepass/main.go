@@ -113,5 +113,6 @@ func (o *options) path() (string, error) {
 func printJSON(w io.Writer, value any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false) // a DN or a filter may have "&" and "<"
 	return encoder.Encode(value)
 }

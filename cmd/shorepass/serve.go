@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -162,7 +161,10 @@ func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Gene
 	gen.Chain.Start(ctx)
 	d.cfg.Store(cfg)
 	d.chain = gen.Chain
-	for _, warning := range slices.Concat(cfg.Warnings, gen.Chain.Warnings()) {
+	for _, warning := range cfg.Warnings {
+		d.log.Warn("the configuration has a warning", "warning", warning.Error())
+	}
+	for _, warning := range gen.Chain.Warnings() {
 		d.log.Warn("the configuration has a warning", "warning", warning)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"shorepass/config"
+	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/postgres"
 	"shorepass/session/sqlite"
@@ -31,7 +32,7 @@ type backend interface {
 	openExisting(context.Context) (store, error)
 
 	// check checks the store as far as that needs no network, and a sealing key in
-	// its folder.
+	// its folder. The error has the key to change, see [providers.KeyOf].
 	check() error
 
 	// inspect describes the state of the store, without changing it.
@@ -84,10 +85,16 @@ func (b sqliteBackend) openExisting(ctx context.Context) (store, error) {
 
 func (b sqliteBackend) check() error {
 	exists, err := sqlite.Check(b.name)
-	if err != nil || !b.ownKey {
-		return err
+	if err != nil {
+		return providers.WithKey("session.store", err)
 	}
-	return session.CheckSealKeyFile(filepath.Dir(b.name), exists)
+	if !b.ownKey {
+		return nil
+	}
+	if err := session.CheckSealKeyFile(filepath.Dir(b.name), exists); err != nil {
+		return providers.WithKey("session.seal_key", err)
+	}
+	return nil
 }
 
 func (b sqliteBackend) inspect(context.Context) ([]string, error) {
@@ -114,9 +121,12 @@ func (b postgresBackend) openExisting(ctx context.Context) (store, error) {
 
 func (b postgresBackend) check() error {
 	if b.cfg.SealKey.IsZero() {
-		return session.ErrNoSealKey
+		return providers.WithKey("session.seal_key", session.ErrNoSealKey)
 	}
-	return postgres.Check(b.cfg)
+	if err := postgres.Check(b.cfg); err != nil {
+		return providers.WithKey("session.store", err)
+	}
+	return nil
 }
 
 func (b postgresBackend) inspect(ctx context.Context) ([]string, error) {

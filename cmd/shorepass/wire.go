@@ -60,7 +60,7 @@ func newChain(cfg *resolvedConfig, limits *throttle.Throttle, o providers.Option
 	for i, p := range cfg.Providers {
 		built, err := p.Build()
 		if err != nil {
-			return nil, fmt.Errorf("provider %q: %w", p.Name, err)
+			return nil, providers.WithKey(fmt.Sprintf("provider[%d]", i), fmt.Errorf("provider %q: %w", p.Name, err))
 		}
 		members[i] = providers.Member{Provider: built, Config: p.Config}
 	}

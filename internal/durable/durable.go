@@ -3,7 +3,7 @@
 //
 // [Create] creates a file atomically and durably: after a crash it is whole or
 // not there. [Read] reads a regular file up to a limit, [ReadSecret] one that
-// holds a secret; neither waits for a pipe, which [ReadPipe] does. None of them
+// holds a secret; neither reads a pipe, which [ReadPipe] does. None of them
 // reads a world-writable file. [State] tells whether a file has changed since
 // it was read.
 package durable
@@ -16,6 +16,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 )
 
 // ErrNotRegular means that a name is that of a folder, a pipe, a device or a
@@ -47,7 +49,8 @@ func Read(name string, limit int64) ([]byte, State, error) {
 	if err != nil {
 		return nil, State{}, err
 	}
-	return readOpen(f, name, limit)
+	defer f.Close()
+	return readAll(f, name, limit)
 }
 
 // ReadSecret is [Read] for a file that holds a secret: it also returns the
@@ -72,18 +75,48 @@ func RequirePrivate(name string, state State) error {
 	return fmt.Errorf("%w %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", ErrWorldReadable, name)
 }
 
-// ReadPipe is [Read] for a file of any type. It waits for the writer of a pipe.
+// ErrNoWriter means that nothing was written to a pipe for [WriterWait], or that its
+// writer did not come to an end within [PipeWait].
+var ErrNoWriter = errors.New("is a pipe without a writer, or whose writer does not end")
+
+// Limits of the wait for a pipe. A writer may have to ask for a passphrase.
+const (
+	WriterWait = 3 * time.Second
+	PipeWait   = time.Minute
+)
+
+// ReadPipe is [Read] for a regular file or a pipe. The error for a pipe without a writer
+// wraps [ErrNoWriter].
 func ReadPipe(name string, limit int64) ([]byte, State, error) {
-	f, err := os.Open(name)
+	info, err := os.Stat(name)
 	if err != nil {
 		return nil, State{}, err
 	}
-	return readOpen(f, name, limit)
+	if info.Mode().Type() != fs.ModeNamedPipe {
+		return Read(name, limit)
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // an open that blocks could wait forever
+	if err != nil {
+		return nil, State{}, err
+	}
+	began := time.Now()
+	if err := f.SetReadDeadline(began.Add(PipeWait)); err != nil {
+		return nil, State{}, errors.Join(fmt.Errorf("wait for the pipe %s: %w", name, err), f.Close())
+	}
+	for {
+		data, state, err := readAll(f, name, limit)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded), err == nil && len(data) == 0 && time.Since(began) > WriterWait:
+			return nil, State{}, errors.Join(fmt.Errorf("%s %w", name, ErrNoWriter), f.Close())
+		case err != nil || len(data) > 0:
+			return data, state, errors.Join(err, f.Close())
+		}
+		time.Sleep(10 * time.Millisecond) // a read without a writer returns immediately
+	}
 }
 
-// readOpen reads an open file and closes it.
-func readOpen(f *os.File, name string, limit int64) ([]byte, State, error) {
-	defer f.Close()
+// readAll reads an open file.
+func readAll(f *os.File, name string, limit int64) ([]byte, State, error) {
 	info, err := f.Stat() // of the open file: a rename cannot replace it
 	if err != nil {
 		return nil, State{}, err

@@ -80,6 +80,21 @@ func TestReadPipe(t *testing.T) {
 	}
 }
 
+// TestReadPipeWithoutWriter: ReadPipe does not wait for ever, and opens neither a folder
+// nor a device.
+func TestReadPipeWithoutWriter(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]error{pipe: durable.ErrNoWriter, t.TempDir(): durable.ErrNotRegular, "/dev/zero": durable.ErrNotRegular} {
+		if _, _, err := durable.ReadPipe(name, 8); !errors.Is(err, want) {
+			t.Errorf("ReadPipe(%s) = %v, want %v", name, err, want)
+		}
+	}
+}
+
 // TestReadRefuses: Read refuses a world-writable file, and ReadSecret a
 // world-readable one too.
 func TestReadRefuses(t *testing.T) {
