@@ -14,7 +14,7 @@ type requested struct {
 	bits    uint64
 	other   bool // some action that no rule names
 	star    bool // "*": every action that rules grant
-	catalog bool // the scope is registry:catalog, where "*" is an action of its own
+	literal bool // the scope is of the type "registry" (the catalog), where "*" is an action of its own
 }
 
 // starActions are the actions that "*" is expanded to.
@@ -22,7 +22,7 @@ const starActions = 1<<0 | 1<<1 | 1<<2 // pull, push, delete: the first of Polic
 
 // newRequested returns the actions that a scope asks for.
 func (p *Policy) newRequested(scope *registry.Scope) requested {
-	a := requested{policy: p, actions: scope.Actions, catalog: scope.Type == "registry" && scope.Name == "catalog"}
+	a := requested{policy: p, actions: scope.Actions, literal: scope.Type == "registry"}
 	for _, action := range scope.Actions {
 		switch bit := p.actionBit(action); {
 		case action == "*":
@@ -112,7 +112,7 @@ func (a *requested) grantedBy(c *combined) []string {
 		return list
 	}
 	more := c.allowed
-	if c.allowStar && !a.catalog {
+	if c.allowStar && !a.literal {
 		more |= starActions
 	}
 	for i, action := range p.actions {

@@ -17,10 +17,11 @@ func (p *Policy) Decide(req Request) Decision {
 	var out Decision
 	for i := range req.Scopes {
 		scope := &req.Scopes[i]
-		if len(scope.Actions) == 0 || len(scope.Name) == 0 || len(scope.Name) > registry.MaxName {
+		ruled := asRuled(scope)
+		if len(ruled.Actions) == 0 || len(ruled.Name) == 0 || len(ruled.Name) > registry.MaxName {
 			continue
 		}
-		d.matchRules(scope)
+		d.matchRules(ruled)
 		if granted := d.granted(); len(granted) > 0 {
 			if out.Access == nil {
 				out.Access = make([]registry.Access, 0, len(req.Scopes)-i)

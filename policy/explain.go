@@ -137,7 +137,8 @@ func (p *Policy) nearMisses(req Request, actions []ExplainedAction) (all []NearR
 		}
 	}
 	d := decider{policy: p, req: &req, identity: p.identity(&req)}
-	d.setScope(&registry.Scope{Type: req.Scopes[0].Type, Name: req.Scopes[0].Name, Actions: wanted})
+	ruled := asRuled(&req.Scopes[0])
+	d.setScope(&registry.Scope{Type: ruled.Type, Name: ruled.Name, Actions: wanted})
 	ranked := map[key][]NearRule{}
 	for _, r := range p.rules {
 		if r.deny {
@@ -208,7 +209,7 @@ func (e Explanation) String() string {
 	}
 	fmt.Fprintln(&b, person)
 	for _, s := range e.Scopes {
-		fmt.Fprintln(&b, printable(s.Scope))
+		fmt.Fprintln(&b, printable(s.Scope)+s.note())
 		for _, a := range s.Actions {
 			fmt.Fprintf(&b, "  %-7s %s\n", printable(a.Action), a.reason())
 		}
@@ -227,6 +228,14 @@ func (e Explanation) String() string {
 		}
 	}
 	return b.String()
+}
+
+// note says which resource in the rules a scope without a name is.
+func (s *ExplainedScope) note() string {
+	if s.Scope != zotCatalogScope {
+		return ""
+	}
+	return ` (zot's catalog; in rules: types = ["registry"], repositories = ["catalog"])`
 }
 
 func (a ExplainedAction) reason() string {

@@ -124,7 +124,8 @@ func (l *Limits) Narrow(service string, d Decision) Decision {
 // narrow returns the actions of a granted resource that the limits name. "*" is
 // named by "*" alone.
 func (l *Limits) narrow(access *registry.Access) []string {
-	if !matchAny(l.types, access.Type) || l.repositories != nil && !matchAny(l.repositories, access.Name) {
+	kind, name := ruledResource(access.Type, access.Class, access.Name)
+	if !matchAny(l.types, kind) || l.repositories != nil && !matchAny(l.repositories, name) {
 		return nil
 	}
 	if l.actions == nil || slices.Contains(l.actions, "*") {

@@ -29,6 +29,7 @@ func TestLimits(t *testing.T) {
 		{`{"types": ["*"]}`, decided.Access},
 		{`{"types": ["registry"]}`, []registry.Access{catalog}},
 		{`{"types": ["registry"], "actions": ["pull"]}`, nil},
+		{`{"types": ["registry"], "repositories": ["catalog"]}`, []registry.Access{catalog}},
 		{`{"services": ["registry"]}`, decided.Access[:3]},
 		{`{"services": ["re*y"]}`, decided.Access[:3]},
 		{`{"services": ["other", "another"]}`, nil},
@@ -78,6 +79,29 @@ func TestParseLimitsRefuses(t *testing.T) {
 	} {
 		if l, err := policy.ParseLimits(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseLimits(%.60s) = %v, %v, want %q in the error", text, l, err, want)
+		}
+	}
+}
+
+// TestLimitsOfZotCatalog: limits name the catalog of zot as rules do (E2).
+func TestLimitsOfZotCatalog(t *testing.T) {
+	granted := []registry.Access{{Type: "repository", Actions: []string{"pull"}}}
+	for limits, want := range map[string][]registry.Access{
+		`{}`:                        nil,
+		`{"repositories": ["**"]}`:  nil,
+		`{"types": ["repository"]}`: nil,
+		`{"types": ["registry"]}`:   granted,
+		`{"types": ["registry"], "repositories": ["catalog"]}`:                      granted,
+		`{"types": ["registry"], "repositories": ["statistics"]}`:                   nil,
+		`{"types": ["registry"], "repositories": ["catalog"], "actions": ["pull"]}`: granted,
+		`{"types": ["registry"], "repositories": ["catalog"], "actions": ["push"]}`: nil,
+	} {
+		l, err := policy.ParseLimits(limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, l.Narrow("zot", policy.Decision{Access: granted}).Access); diff != "" {
+			t.Errorf("limits %s (-want +got):\n%s", limits, diff)
 		}
 	}
 }

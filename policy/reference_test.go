@@ -244,7 +244,7 @@ func (p referenceRequest) decide(rules []referenceRule, scope registry.Scope) (g
 	asked := slices.Clone(scope.Actions)
 	if slices.Contains(asked, "*") {
 		asked = append(asked, allowed...)
-		if everything && (scope.Type != "registry" || scope.Name != "catalog") {
+		if everything && scope.Type != "registry" {
 			asked = append(asked, "pull", "push", "delete")
 		}
 	}

@@ -157,6 +157,7 @@ func testRegistry(t *testing.T, p realRegistry, certFile, keyFile, signing strin
 
 	pull := Access{Type: "repository", Name: "team-a/app", Actions: []string{"pull"}}
 	catalog := Access{Type: "registry", Name: "catalog", Actions: []string{"*"}}
+	zotCatalog := Access{Type: "repository", Actions: []string{"pull"}}
 	stranger := newTestIssuer(t, testConfig(newRootFiles(t)))
 	cfg.Services = append(cfg.Services, "other")
 	elsewhere := newTestIssuer(t, cfg, Service{Name: "container_registry", Issuer: "another-issuer"})
@@ -170,6 +171,8 @@ func testRegistry(t *testing.T, p realRegistry, certFile, keyFile, signing strin
 		{"a tag list, granted", "/v2/team-a/app/tags/list", mint(t, i, "container_registry", "josé", pull), 404}, // nothing was pushed there
 		{"a tag list, not granted", "/v2/team-b/app/tags/list", mint(t, i, "container_registry", "alice", pull), 401},
 		{"the catalog", "/v2/_catalog", mint(t, i, "container_registry", "alice", catalog), 200},
+		{"the catalog, with the entry for zot's", "/v2/_catalog", mint(t, i, "container_registry", "alice", zotCatalog), 401},
+		{"a tag list, with the entry for zot's catalog", "/v2/team-a/app/tags/list", mint(t, i, "container_registry", "alice", zotCatalog), 401},
 		{"an anonymous token", "/v2/", mint(t, i, "container_registry", ""), 200},
 		{"no token", "/v2/", Token{}, 401},
 		{"another service", "/v2/", mint(t, elsewhere, "other", "alice"), 401},

@@ -11,7 +11,7 @@ import (
 type Scope struct {
 	Type    string   // "repository", "registry"
 	Class   string   // "plugin" in "repository(plugin)"; mostly empty
-	Name    string   // "team-a/app", "catalog", "host:5000/app"
+	Name    string   // "team-a/app", "catalog", "host:5000/app"; empty for zot's catalog
 	Actions []string // "pull", "push", "delete", "*"; in the order requested, without repetition; nil for none
 }
 
@@ -84,6 +84,9 @@ func (s Scope) String() string {
 //	action        := /[a-z]*/ | '*'
 //
 // https://distribution.github.io/distribution/spec/auth/scope/
+//
+// One scope outside of the grammar is accepted: "repository::pull", by which
+// zot asks for its catalog. Its name is empty, and its only action is "pull".
 //
 // A part before the first "/" is a hostname only if it has a "." or a ":", as
 // in all references to images. So "Team/app", which the specification's grammar
@@ -159,6 +162,10 @@ func parseScope(text string) (Scope, string, bool) {
 	}
 	scope := Scope{Type: text[:first], Name: text[first+1 : last]}
 	actions := text[last+1:]
+	if text[:last+1] == "repository::" {
+		pulls := isActionList(actions) && slices.Contains(strings.Split(actions, ","), "pull")
+		return scope, "pull", pulls
+	}
 	if inner, ok := strings.CutSuffix(scope.Type, ")"); ok {
 		if scope.Type, scope.Class, ok = strings.Cut(inner, "("); !ok || !isTypeOrClass(scope.Class) {
 			return Scope{}, "", false

@@ -133,6 +133,7 @@ func TestMint(t *testing.T) {
 		{Type: "repository", Name: "team-a/app", Actions: []string{"pull", "push"}},
 		{Type: "repository", Class: "plugin", Name: "p", Actions: []string{"pull"}},
 		{Type: "registry", Name: "catalog", Actions: []string{"*"}},
+		{Type: "repository", Actions: []string{"pull"}}, // zot's catalog (E2)
 	}
 	before := time.Now()
 	token := mint(t, i, "container_registry", "josé", access...)
