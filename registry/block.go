@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // The registries that [AuthSettings.Block] knows how to configure.
@@ -26,9 +27,11 @@ type AuthSettings struct {
 	RootCertificate string `json:"root_certificate"`  // file of the root certificate
 	KeySet          string `json:"key_set,omitempty"` // file of the JSON Web Key Set, only with "kid"
 
+	lifetime    time.Duration
 	algorithm   string   // of the tokens' signatures
 	ed25519Root bool     // the root has an Ed25519 key
 	sharing     []string // the other services whose tokens the same configured key signs
+	bundle      string   // the root certificate's file, if it has other certificates too
 }
 
 // keySetFile is the default path of the key set for distribution 3.
@@ -45,7 +48,7 @@ func (i *Issuer) AuthSettings(service, realm string) (AuthSettings, error) {
 	if u, err := url.Parse(realm); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return AuthSettings{}, fmt.Errorf("realm %q is not a URL such as %q", realm, "https://registry-auth.corp.example/jwt/auth")
 	}
-	settings := AuthSettings{Realm: realm, Service: s.name, Issuer: s.issuer, Signing: SigningX5C, RootCertificate: s.keyFiles.rootCertificate}
+	settings := AuthSettings{Realm: realm, Service: s.name, Issuer: s.issuer, Signing: SigningX5C, RootCertificate: s.keyFiles.rootCertificate, lifetime: s.lifetime}
 	switch keys := s.keys.(type) {
 	case *staticKey:
 		settings.Signing, settings.algorithm = s.keyFiles.signing, keys.signer.method.Alg()
@@ -53,6 +56,9 @@ func (i *Issuer) AuthSettings(service, realm string) (AuthSettings, error) {
 			settings.KeySet = keySetFile
 		}
 		settings.sharing = i.servicesSharingKey(s)
+		if len(keys.pair.others) > 0 {
+			settings.bundle = s.keyFiles.rootCertificate
+		}
 		settings.ed25519Root = settings.algorithm == "EdDSA"
 	case *rotatingLeaf:
 		settings.algorithm = keys.leaf.Load().signer.method.Alg()
@@ -151,20 +157,68 @@ func (s AuthSettings) zot() (string, error) {
 		return "", fmt.Errorf("zot checks neither issuer nor service, so that it would accept the tokens of %s too, which have the same key; give this service its own root_certificate and root_key",
 			strings.Join(s.sharing, ", "))
 	}
-	type bearer struct {
-		Realm   string `json:"realm"`
-		Service string `json:"service"`
-		Cert    string `json:"cert"`
+	if s.RootCertificate == s.bundle {
+		return "", fmt.Errorf("zot reads only the first certificate of cert, and %s has several; write the one of root_key alone into a file, and name that with --root-certificate", s.bundle)
 	}
-	block := map[string]any{"http": map[string]any{"auth": map[string]any{"bearer": bearer{s.Realm, s.Service, s.RootCertificate}}}}
-	text, err := json.MarshalIndent(block, "", "  ")
+	text, err := json.MarshalIndent(newZotConfig(s), "", "  ")
 	if err != nil {
 		return "", err
 	}
-	return commentBlock("zot: config.json, without these lines", realmNote,
-		s.RootCertificate+` is a copy of the service's root_certificate, without its key.
-zot checks neither issuer nor service, only the signature: give every zot, and
-every other registry, a key of its own. It reads the file when it starts.`) + string(text) + "\n", nil
+	notes := []string{"zot: config.json, without these lines", realmNote,
+		s.RootCertificate + ` is a copy of the service's root_certificate, without its key:
+one certificate and no other. zot checks neither issuer nor service, only the
+signature: give every zot, and every other registry, a key of its own. It reads
+the file when it starts.`,
+		`compat lets docker and crane push: without it zot refuses their manifests.`,
+		`zot serves every blob in every repository: a person who may push to one
+repository, and knows the digest of a blob, can read the blob through it. Rules
+keep names and tags apart at a zot, and no secret that is in a layer.`}
+	if warning := s.Warning(Zot); warning != "" {
+		notes = append(notes, warning)
+	}
+	return commentBlock(notes...) + string(text) + "\n", nil
+}
+
+// zotLifetime is how long an access token for zot should live at least. zot
+// answers an expired token without a challenge, so that a client that is in the
+// middle of a push does not ask for another.
+const zotLifetime = time.Hour
+
+// Warning says what the registry of that kind needs of the configuration here
+// and does not have. It is empty if there is nothing.
+func (s AuthSettings) Warning(registry string) string {
+	if registry != Zot || s.lifetime >= zotLifetime {
+		return ""
+	}
+	return fmt.Sprintf(`A token for this service lives %s, and a push that takes longer fails: zot
+answers an expired token with 401 and without a challenge, so that no client asks
+for another. Write lifetime = "1h" into the [[service]] table of %q.`, formatMinutes(s.lifetime), s.Service)
+}
+
+// formatMinutes prints a duration without zero units: "5m", "1m30s".
+func formatMinutes(d time.Duration) string {
+	return strings.TrimSuffix(d.String(), "0s")
+}
+
+// zotConfig is the part of zot's config.json that makes it accept our tokens.
+type zotConfig struct {
+	HTTP struct {
+		Compat []string `json:"compat"`
+		Auth   struct {
+			Bearer struct {
+				Realm   string `json:"realm"`
+				Service string `json:"service"`
+				Cert    string `json:"cert"`
+			} `json:"bearer"`
+		} `json:"auth"`
+	} `json:"http"`
+}
+
+func newZotConfig(s AuthSettings) zotConfig {
+	var c zotConfig
+	c.HTTP.Compat = []string{"docker2s2"}
+	c.HTTP.Auth.Bearer.Realm, c.HTTP.Auth.Bearer.Service, c.HTTP.Auth.Bearer.Cert = s.Realm, s.Service, s.RootCertificate
+	return c
 }
 
 // yaml writes the block that distribution and its derivatives share. JSON

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -54,6 +55,83 @@ func TestBlock(t *testing.T) {
 		if diff := cmp.Diff(string(want), got); diff != "" || err != nil {
 			t.Errorf("%s, %s: %v (-want +got)\n%s", test.registry, test.signing, err, diff)
 		}
+	}
+}
+
+// zotDocumented is zot's documented configuration (examples/README.md and
+// pkg/api/config of project-zot/zot 2.1), as far as the block uses it. zot itself
+// refuses a key that it does not know.
+type zotDocumented struct {
+	HTTP struct {
+		Compat []string // "docker2s2" is the only value
+		Auth   struct {
+			Bearer struct{ Realm, Service, Cert string }
+		}
+	}
+}
+
+// TestBlockForZot: the block is complete by zot's documentation: with the
+// compatibility that docker and crane need, one certificate, and warnings about
+// the lifetime and about blobs (E1, E3, E4).
+func TestBlockForZot(t *testing.T) {
+	settings := settingsOf(t, "kid")
+	text, err := settings.Block(Zot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	comments, block, _ := strings.Cut(text, "{")
+	decoder := json.NewDecoder(strings.NewReader("{" + block))
+	decoder.DisallowUnknownFields()
+	var got, want zotDocumented
+	if err := decoder.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	want.HTTP.Compat = []string{"docker2s2"}
+	want.HTTP.Auth.Bearer.Realm, want.HTTP.Auth.Bearer.Service, want.HTTP.Auth.Bearer.Cert = testRealm, "container_registry", "/home/RootCA.crt"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("block (-want +got)\n%s", diff)
+	}
+	for _, note := range []string{"can read the blob through it", `A token for this service lives 5m`, `lifetime = "1h"`} {
+		if !strings.Contains(comments, note) {
+			t.Errorf("the comments do not have %q:\n%s", note, comments)
+		}
+	}
+
+	settings.lifetime = time.Hour
+	if text, err := settings.Block(Zot); err != nil || settings.Warning(Zot) != "" || strings.Contains(text, "lifetime") {
+		t.Errorf("Block with an hour's lifetime = %s, %v, want no warning", text, err)
+	}
+	settings.lifetime = time.Minute
+	if settings.Warning(Distribution3) != "" {
+		t.Error("distribution needs no long lifetime")
+	}
+}
+
+// TestBlockForZotOfBundle: zot would take the first certificate of a bundle,
+// whichever it is, and refuse every token of another (E4).
+func TestBlockForZotOfBundle(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	otherFile, _ := newRootFiles(t)
+	own, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(otherFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(writeFile(t, filepath.Join(t.TempDir(), "bundle.crt"), append(other, own...)), keyFile)
+	cfg.Signing = "kid"
+	settings, err := newTestIssuer(t, cfg).AuthSettings("container_registry", testRealm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := settings.Block(Zot); err == nil || !strings.Contains(err.Error(), "bundle.crt has several; write the one of root_key alone into a file") {
+		t.Errorf("Block of a bundle: %v, want an error", err)
+	}
+	settings.RootCertificate = certFile
+	if _, err := settings.Block(Zot); err != nil {
+		t.Errorf("Block of one certificate: %v", err)
 	}
 }
 

@@ -171,7 +171,7 @@ func (f keyFiles) open(now time.Time, report func(error)) (keySource, error) {
 		return nil, err
 	}
 	if f.signsItself() {
-		return newStaticKey(root.key, f.signing)
+		return newStaticKey(root, f.signing)
 	}
 	keys, err := newRotatingLeaf(root, now)
 	if err != nil {

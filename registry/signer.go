@@ -108,25 +108,26 @@ func (s *signer) checkValidity(now time.Time) error {
 type staticKey struct {
 	kid    string
 	signer *signer
+	pair   *keyPair
 }
 
 // newStaticKey returns the key with the kid of that signing. Its certificate
 // does not matter: registries do not check the dates of a key that they find by
 // kid.
-func newStaticKey(key crypto.Signer, signing string) (*staticKey, error) {
+func newStaticKey(pair *keyPair, signing string) (*staticKey, error) {
 	name := thumbprint
 	if signing == SigningLibtrust {
 		name = libtrustKeyID
 	}
-	kid, err := name(key.Public())
+	kid, err := name(pair.key.Public())
 	if err != nil {
 		return nil, err
 	}
-	only, err := newSigner(key, joseHeader{Kid: kid})
+	only, err := newSigner(pair.key, joseHeader{Kid: kid})
 	if err != nil {
 		return nil, err
 	}
-	return &staticKey{kid: kid, signer: only}, nil
+	return &staticKey{kid: kid, signer: only, pair: pair}, nil
 }
 
 func (k *staticKey) current(time.Time) (*signer, error) { return k.signer, nil }

@@ -54,6 +54,10 @@ type Config struct {
 	// LogLevel is the lowest level that is logged, on standard error: "debug",
 	// "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level" reload:"restart"`
+
+	// noPublicURL says that PublicURLs were left out while Listen is every
+	// address: their default then names a host that is another one for each client.
+	noPublicURL bool
 }
 
 // AuditConfig is the [audit] table: the audit log has one line for each decision.
@@ -89,7 +93,8 @@ func (c Config) WithDefaults() Config {
 		if c.TLS.Certificate != "" {
 			scheme = "https://"
 		}
-		c.PublicURLs = []string{scheme + connectAddress(c.Listen)}
+		local := connectAddress(c.Listen)
+		c.PublicURLs, c.noPublicURL = []string{scheme + local}, local != c.Listen
 	}
 	if len(c.Paths) == 0 {
 		c.Paths = []string{"/jwt/auth"}
@@ -162,6 +167,9 @@ func (c Config) Validate(fault func(key, problem string)) {
 // Warn reports valid values that are probably mistakes. The configuration must have
 // passed Validate.
 func (c Config) Warn(warn func(key, problem string)) {
+	if err := c.CheckRealm(); err != nil {
+		warn("public_urls", err.Error())
+	}
 	proxies, _ := parseNetworks(c.TrustedProxies)
 	for i, proxy := range proxies {
 		if least := minProxyBits(proxy.Addr()); proxy.Bits() < least {
@@ -260,6 +268,17 @@ func parseNetwork(text string) (netip.Prefix, error) {
 // Realm returns the URL of the token endpoint as registries should name it.
 func (c Config) Realm() string {
 	return c.realmAt(c.PublicURLs[0])
+}
+
+// CheckRealm returns an error for public_urls if registries and clients on other
+// machines cannot reach the realm: it would send each of them to itself.
+func (c Config) CheckRealm() error {
+	if !c.noPublicURL {
+		return nil
+	}
+	_, port, _ := net.SplitHostPort(c.Listen)
+	return fmt.Errorf("is missing: with listen = %q the realm is %s, where a client on another machine reaches only itself; write the URL of this server, such as %q",
+		c.Listen, c.Realm(), strings.Split(c.PublicURLs[0], "://")[0]+"://registry-auth.corp.example:"+port)
 }
 
 // realms returns the URL of the token endpoint by the host of each of PublicURLs.

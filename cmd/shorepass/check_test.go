@@ -23,7 +23,7 @@ import (
 )
 
 // TestCheckBeforeFirstStart: check and registry-config report every fault with which the
-// first start of serve would fail. Only the root that serve makes may be missing.
+// first start of serve would fail. Only the root that serve makes may be missing (E5).
 func TestCheckBeforeFirstStart(t *testing.T) {
 	const (
 		token     = "[token]\nissuer = \"i\"\nservices = [\"a\", \"b\"]\n"
@@ -71,6 +71,9 @@ groups = { base = "dc=corp,dc=example" }
 		{"service: world-readable root key", service + root("one.crt", "open.key"), `keys of service "b": .*everybody on this machine can read`, registryConfig},
 		{"service: root is a folder", service + root("folder", "one.key"), `keys of service "b": .*folder is not a regular file`, registryConfig},
 		{"service: root is not a CA", service + root("leaf.crt", "leaf.key"), `keys of service "b": .*leaf\.crt: .*not a CA`, registryConfig},
+		{"service: root has ended", service + root("ended.crt", "ended.key"), `keys of service "b": .*ended\.crt: the root certificate ended at .*make another`, registryConfig},
+		{"service: root is not valid yet", service + root("early.crt", "early.key"), `keys of service "b": .*early\.crt: the root certificate is valid only from`, registryConfig},
+		{"service: root key is encrypted", service + root("one.crt", "encrypted.key"), `keys of service "b": .*the key is encrypted`, registryConfig},
 		{"token: no root", token + root("none.crt", "one.key"), `none\.crt: no such file`, registryConfig},
 		{"token: no signing certificate", token + signing("none.crt", "one.key"), `none\.crt: no such file`, registryConfig},
 		{"token: no signing key", token + signing("one.crt", "none.key"), `none\.key: no such file`, registryConfig},
@@ -135,7 +138,13 @@ func keyFiles(t *testing.T, config string) string {
 			t.Fatal(err)
 		}
 	}
-	writeCertificate(t, filepath.Join(dir, "leaf.crt"), filepath.Join(dir, "leaf.key"), "leaf.example")
+	for name, c := range map[string]x509.Certificate{
+		"leaf":  {DNSNames: []string{"leaf.example"}},
+		"ended": {IsCA: true, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)},
+		"early": {IsCA: true, NotBefore: time.Now().Add(time.Hour), NotAfter: time.Now().Add(2 * time.Hour)},
+	} {
+		writeCertificate(t, filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"), c)
+	}
 	open, err := os.ReadFile(filepath.Join(dir, "one.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +157,7 @@ func keyFiles(t *testing.T, config string) string {
 	for name, text := range map[string]string{
 		"shorepass.toml":    config,
 		"text":              "no PEM",
+		"encrypted.key":     "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMTIz\n-----END ENCRYPTED PRIVATE KEY-----\n",
 		"open.key":          string(open),
 		"killed/RootCA.key": "no PEM",
 		"seal.key":          "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
@@ -176,15 +186,19 @@ func inFolder(t *testing.T, dir, command string) ([]byte, error) {
 	return cmd.CombinedOutput()
 }
 
-// writeCertificate writes a self-signed certificate for a host, and its key.
-func writeCertificate(t *testing.T, certFile, keyFile, host string) {
+// writeCertificate writes a self-signed certificate and its key. Without dates it is
+// valid for an hour.
+func writeCertificate(t *testing.T, certFile, keyFile string, c x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	c.SerialNumber, c.BasicConstraintsValid = big.NewInt(1), true
+	if c.NotAfter.IsZero() {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, &c, &c, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}

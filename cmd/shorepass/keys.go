@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,10 +19,59 @@ import (
 func newKeys(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Make the keys that replicas share",
+		Short: "Make the keys that replicas share, and show what signs tokens",
 	}
-	cmd.AddCommand(newKeysInit(o))
+	cmd.AddCommand(newKeysInit(o), newKeysShow(o))
 	return cmd
+}
+
+func newKeysShow(o *options) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:        "show",
+		SuggestFor: []string{"list", "print", "get"},
+		Short:      "Show the certificates behind the tokens of each service",
+		Long: "Shows for each service what signs its tokens, and the certificate that its registry\n" +
+			"trusts: subject, validity, key id, and two checksums. Compare these with the copy that\n" +
+			"the registry has: sha256 with sha256sum, fingerprint with openssl x509 -fingerprint\n" +
+			"-sha256. It shows no key.",
+		Example: "  shorepass keys show --config /etc/shorepass/shorepass.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := o.loadRoot("token", "service")
+			if err != nil {
+				return err
+			}
+			issuer, err := loadIssuer(cfg)
+			if err != nil {
+				return err
+			}
+			keys, err := issuer.Keys()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), keys)
+			}
+			for _, key := range keys {
+				printKey(cmd.OutOrStdout(), key)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printKey(w io.Writer, k registry.KeyInfo) {
+	fmt.Fprintln(w, strings.Join(k.Services, ", "))
+	fmt.Fprintf(w, "  signed by    %s (%s, signing = %q)\n", k.Signs, k.Algorithm, k.Signing)
+	fmt.Fprintf(w, "  certificate  %s\n", k.Certificate)
+	fmt.Fprintf(w, "  subject      %s\n", k.Subject)
+	fmt.Fprintf(w, "  valid        %s to %s\n", k.NotBefore.Format(time.RFC3339), k.NotAfter.Format(time.RFC3339))
+	fmt.Fprintf(w, "  key id       %s\n", k.KeyID)
+	fmt.Fprintf(w, "  fingerprint  %s\n", k.Fingerprint)
+	fmt.Fprintf(w, "  sha256       %s\n", k.SHA256)
 }
 
 func newKeysInit(o *options) *cobra.Command {

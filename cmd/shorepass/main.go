@@ -6,7 +6,7 @@
 //	shorepass explain           explain which rule grants or denies an action, and to whom
 //	shorepass sessions          list and end sessions, re-encrypt their tokens
 //	shorepass unlock            forget the wrong passwords of a login name
-//	shorepass keys init         make the root that registries trust
+//	shorepass keys              make the root that registries trust; show what signs
 //	shorepass hash              hash a local user's password
 //	shorepass registry-config   print the block that a registry needs
 //	shorepass version           print the version

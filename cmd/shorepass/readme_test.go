@@ -30,7 +30,7 @@ func TestReadme(t *testing.T) {
 	port := ":" + number
 	dir := t.TempDir()
 	certificate := filepath.Join(dir, "server.crt")
-	writeCertificate(t, certificate, filepath.Join(dir, "server.key"), host)
+	writeCertificate(t, certificate, filepath.Join(dir, "server.key"), x509.Certificate{DNSNames: []string{host}})
 	client := clientOf(t, host, certificate)
 	configure := func(text string) {
 		t.Helper()

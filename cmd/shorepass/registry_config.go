@@ -37,7 +37,7 @@ func newRegistryConfig(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.print(cmd.OutOrStdout(), cfg)
+			return f.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), cfg)
 		},
 	}
 	flags := cmd.Flags()
@@ -50,8 +50,9 @@ func newRegistryConfig(o *options) *cobra.Command {
 	return cmd
 }
 
-// print writes the key set or the block of the service.
-func (f registryFlags) print(w io.Writer, cfg *resolvedConfig) error {
+// print writes the key set or the block of the service to w, and warnings to
+// warnings.
+func (f registryFlags) print(w, warnings io.Writer, cfg *resolvedConfig) error {
 	issuer, err := loadIssuer(cfg)
 	if err != nil {
 		return err
@@ -74,6 +75,9 @@ func (f registryFlags) print(w io.Writer, cfg *resolvedConfig) error {
 		_, err = w.Write(keys)
 		return err
 	}
+	if err := cfg.Server.CheckRealm(); err != nil {
+		return fmt.Errorf("server.public_urls %w", err)
+	}
 	settings, err := issuer.AuthSettings(service, cfg.Server.Realm())
 	if err != nil {
 		return err
@@ -86,6 +90,9 @@ func (f registryFlags) print(w io.Writer, cfg *resolvedConfig) error {
 	block, err := settings.Block(f.registry)
 	if err != nil {
 		return err
+	}
+	if warning := settings.Warning(f.registry); warning != "" {
+		fmt.Fprintf(warnings, "warning: %s\n", strings.ReplaceAll(warning, "\n", " "))
 	}
 	_, err = io.WriteString(w, block)
 	return err
