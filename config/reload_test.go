@@ -61,6 +61,8 @@ func TestEveryKeyReloads(t *testing.T) {
 		"server.public_urls":     "server.Reload builds the realms from it",
 		"server.paths":           "server.Reload builds the routes from it",
 		"server.trusted_proxies": "server.Reload parses it for the address of each request",
+		"server.contact":         "wireError and explainDenial read it for each error",
+		"server.explain_denials": "explainDenial reads it for each request",
 		"server.metrics_from":    "server.Reload parses it for each request of /metrics",
 		"server.operators":       "server.Reload swaps it for each request of an operator",
 

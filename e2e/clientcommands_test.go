@@ -47,8 +47,8 @@ func dockerCLI(name, program string) client {
 			return run(t, h, "", "manifest", "push", "--insecure", "--purge", to)
 		},
 		wrongPassword: regexp.MustCompile(`unauthorized: .*password`),
-		refusedPush:   regexp.MustCompile(`requested access to the resource is denied|unauthorized: authentication required`),
-		refusedPull:   regexp.MustCompile(`requested access to the resource is denied|unauthorized: authentication required|no such manifest`),
+		refusedPush:   regexp.MustCompile(`denied: you are logged in as|requested access to the resource is denied|unauthorized: authentication required`),
+		refusedPull:   regexp.MustCompile(`denied: you are logged in as eve, who has no rights on team-alpha/.*; check the name, or ask the operators of this registry`),
 	}
 }
 
@@ -78,8 +78,8 @@ func skopeo() client {
 			return run(t, h, "", "delete", "--tls-verify=false", "--authfile", h.config(), "docker://"+repo+"@"+digest)
 		},
 		wrongPassword: regexp.MustCompile(`invalid username/password|password`),
-		refusedPush:   regexp.MustCompile(`requested access to the resource is denied|authentication required`),
-		refusedPull:   regexp.MustCompile(`requested access to the resource is denied|authentication required`),
+		refusedPush:   regexp.MustCompile(`403 \(Forbidden\)|requested access to the resource is denied|authentication required`),
+		refusedPull:   regexp.MustCompile(`403 \(Forbidden\)`),
 	}
 }
 
@@ -111,8 +111,8 @@ func crane() client {
 			return run(t, h, "", "delete", repo+"@"+digest)
 		},
 		wrongPassword: regexp.MustCompile(`UNAUTHORIZED: .*password`),
-		refusedPush:   regexp.MustCompile(`401 Unauthorized|UNAUTHORIZED: authentication required`),
-		refusedPull:   regexp.MustCompile(`UNAUTHORIZED|DENIED`),
+		refusedPush:   regexp.MustCompile(`DENIED: you are logged in as|401 Unauthorized|UNAUTHORIZED: authentication required`),
+		refusedPull:   regexp.MustCompile(`DENIED: you are logged in as eve, who has no rights on team-alpha/`),
 	}
 }
 
@@ -146,7 +146,7 @@ func oras() client {
 		},
 		wrongPassword: regexp.MustCompile(`(?i)unauthorized: .*password`),
 		refusedPush:   regexp.MustCompile(`(?i)unauthorized|denied`),
-		refusedPull:   regexp.MustCompile(`(?i)unauthorized|denied`),
+		refusedPull:   regexp.MustCompile(`(?i)denied: you are logged in as eve, who has no rights on team-alpha/`),
 	}
 }
 

@@ -81,3 +81,42 @@ func TestUnavailableMessage(t *testing.T) {
 		})
 	}
 }
+
+// TestDenialMessage: clients that print an answer's sentence name the person, the
+// repository and server.contact, and the sentence is the same for a repository that
+// exists and one that does not.
+func TestDenialMessage(t *testing.T) {
+	t.Parallel()
+	const contact = "the container team, +49 30 1234"
+	s := newServer(t, options{server: `contact = "` + contact + `"`})
+	for _, d := range distributions {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			r := s.registry(t, d)
+			r.seed(t, ociImage(t), "team-alpha/seed:1")
+			for _, c := range clients() {
+				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
+					ct := clientTest{client: c, registry: r}
+					want, isCode := "403", true
+					switch strings.Fields(c.name)[0] {
+					case "docker", "crane", "oras":
+						want, isCode = "denied: you are logged in as eve, who has no rights on team-alpha/NAME; check the name, or ask "+contact, false
+					case "regctl": // which says "unauthorized", or "forbidden"
+						want = ""
+					}
+					for _, name := range []string{"seed", "none"} {
+						got := c.pull(t, ct.loggedInHome(t, "eve"), r.host+"/team-alpha/"+name+":1")
+						wanted := strings.ReplaceAll(want, "NAME", name)
+						if got.ok || !strings.Contains(strings.ReplaceAll(got.text, "DENIED", "denied"), wanted) {
+							t.Errorf("pull team-alpha/%s as eve: %v\nwant a failure that prints %q", name, got, wanted)
+						}
+						if isCode && strings.Contains(got.text, contact) {
+							t.Errorf("%s prints the sentence; the documentation says that it does not", c.name)
+						}
+					}
+				})
+			}
+		})
+	}
+}

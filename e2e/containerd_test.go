@@ -42,8 +42,8 @@ func containerd() client {
 			return outcome(relay(t, resolver(t, h), from, to))
 		},
 		wrongPassword: regexp.MustCompile(`401 Unauthorized`),
-		refusedPush:   regexp.MustCompile(`insufficient_scope|401 Unauthorized`),
-		refusedPull:   regexp.MustCompile(`insufficient_scope|401 Unauthorized`),
+		refusedPush:   regexp.MustCompile(`insufficient_scope|403 Forbidden`),
+		refusedPull:   regexp.MustCompile(`insufficient_scope|403 Forbidden`),
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 )
 
 // auditLine is one line of the audit log, a JSON object. Its schema is public,
-// version 2, which added groups, groups_omitted, unsure and claims. Names, meanings
-// and order of the fields are stable: a new version may add fields and changes none
-// that exist. A line never holds a secret, and every text from a client is bounded.
+// version 3: version 2 added groups, groups_omitted, unsure and claims, version 3
+// denied. Names, meanings and order of the fields are stable: a new version may add
+// fields, and texts of reason, and changes none that exist. A line never holds a secret, and every text from a client is bounded.
 type auditLine struct {
 	Time    time.Time `json:"time"`    // when the request began, by the store's clock, which all replicas use
 	Request string    `json:"request"` // the request's id, which the client receives as X-Request-Id
@@ -42,8 +42,9 @@ type auditLine struct {
 	Service   string           `json:"service,omitempty"`    // the registry asked about
 	Asked     []string         `json:"asked,omitempty"`      // scopes; of a revocation the selector, as "name=value"
 	Granted   []string         `json:"granted,omitempty"`    // scopes in the access token; none unless Status is 200
+	Denied    []string         `json:"denied,omitempty"`     // the rest of asked, which the rules or the token's limits do not grant; left out where no rule was evaluated
 	Rules     []policy.Verdict `json:"rules,omitempty"`      // the rules that matched or failed
-	Omitted   int              `json:"omitted,omitempty"`    // number of entries of Asked and Rules cut off; only where not authenticated
+	Omitted   int              `json:"omitted,omitempty"`    // number of entries of Asked, Denied and Rules cut off; only where not authenticated
 	TokenType string           `json:"token_type,omitempty"` // kind of the session that was redeemed: "refresh", "pat", "robot"
 	Session   string           `json:"session,omitempty"`    // id of the session that was redeemed or issued
 	JTI       string           `json:"jti,omitempty"`        // of the access token that was issued or introspected
@@ -83,11 +84,11 @@ func (l *auditLine) complete(status int, took time.Duration) {
 		l.Granted, l.JTI = nil, ""
 	}
 	if l.Provider == "" {
-		l.Asked, l.Rules = truncateEntries(l, l.Asked), truncateEntries(l, l.Rules)
+		l.Asked, l.Denied, l.Rules = truncateEntries(l, l.Asked), truncateEntries(l, l.Denied), truncateEntries(l, l.Rules)
 	}
 }
 
-// maxUnauthenticatedEntries bounds Asked and Rules of a request that is not
+// maxUnauthenticatedEntries bounds Asked, Denied and Rules of a request that is not
 // authenticated. A request has up to 256 scopes, and several rules may match each,
 // so that without a bound 60 KB from a stranger would become megabytes of audit
 // log, and many such requests fill the disk. Granted is never truncated.

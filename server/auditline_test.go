@@ -44,6 +44,7 @@ func TestAuditLines(t *testing.T) {
 		{"a personal access token", "GET", "/jwt/auth", "service=blue account=bob", "bob:ap"},
 		{"anonymous, granted", "GET", "/jwt/auth", "service=blue account=alice scope=repository:public/app:pull", ""},
 		{"anonymous, refused", "GET", "/jwt/auth", "service=blue scope=repository:team-blue/app:pull", ""},
+		{"denied", "GET", "/jwt/auth", "service=blue scope=repository:team-red/app:pull,push", "alice:" + password},
 		{"a wrong password", "GET", "/jwt/auth", "service=blue scope=repository:team-blue/app:pull", "alice:wrong"},
 		{"another account", "GET", "/jwt/auth", "service=blue account=bob", "alice:" + password},
 		{"a token of another service", "GET", "/jwt/auth", "service=red", ":a1"},

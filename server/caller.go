@@ -69,11 +69,11 @@ func tokenParam(params url.Values) secret.Text {
 func (s *Server) authenticateCaller(ctx context.Context, gen *Generation, cred credential, req *request) (principal, error) {
 	service, err := s.serviceFor(ctx, gen, cred.secret)
 	if err != nil {
-		return principal{}, invalidClient(err)
+		return principal{}, gen.invalidClient(err)
 	}
 	caller, err := s.authenticate(ctx, gen, cred, service, req)
 	if err != nil {
-		return principal{}, invalidClient(err)
+		return principal{}, gen.invalidClient(err)
 	}
 	req.notePrincipal(caller)
 	return caller, nil
@@ -103,8 +103,8 @@ func (s *Server) serviceFor(ctx context.Context, gen *Generation, of secret.Text
 
 // invalidClient changes the OAuth code of a 401 to invalid_client: the caller's
 // credential is wrong, not the token parameter (RFC 6749, section 5.2).
-func invalidClient(err error) error {
-	failure := wireError(err)
+func (g *Generation) invalidClient(err error) error {
+	failure := g.wireError(err)
 	if failure.status != http.StatusUnauthorized {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"shorepass/internal/tlsconf"
 	"shorepass/providers"
@@ -50,6 +52,17 @@ type Config struct {
 	// provider's prefix, as rules see them, and no globs. Optional: without it
 	// only the command line can.
 	Operators []string `toml:"operators"`
+
+	// ExplainDenials answers a person who is granted nothing of what was asked
+	// with 403 and a sentence that names the person and the repository. Without it
+	// the answer is a token that grants nothing, and clients print the registry's
+	// words: the repository does not exist or may require a login. Default true.
+	ExplainDenials *bool `toml:"explain_denials"`
+
+	// Contact is whom people ask about a refusal, as it ends the sentence "check
+	// the name, or ask …": "the container team, +49 30 1234". One line of at most
+	// 200 bytes. Default "the operators of this registry".
+	Contact string `toml:"contact"`
 
 	// LogLevel is the lowest level that is logged, on standard error: "debug",
 	// "info", "warn" or "error". Default "info".
@@ -101,6 +114,12 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.MetricsFrom == nil {
 		c.MetricsFrom = []string{"127.0.0.0/8", "::1"}
+	}
+	if c.ExplainDenials == nil {
+		c.ExplainDenials = new(true)
+	}
+	if c.Contact == "" {
+		c.Contact = "the operators of this registry"
 	}
 	if c.LogLevel == "" {
 		c.LogLevel = "info"
@@ -157,6 +176,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		}
 	}
 	c.validateOperators(fault)
+	c.validateContact(fault)
 	validateNetworks("trusted_proxies", c.TrustedProxies, fault)
 	validateNetworks("metrics_from", c.MetricsFrom, fault)
 	if _, ok := logLevels[c.LogLevel]; !ok {
@@ -221,6 +241,22 @@ func (c Config) validateOperators(fault func(key, problem string)) {
 		case strings.Contains(group, "*"):
 			fault(key, fmt.Sprintf("%q looks like a glob; write the full name of a group", group))
 		}
+	}
+}
+
+// maxContact bounds Config.Contact, in bytes: it is part of a sentence in a terminal.
+const maxContact = 200
+
+// validateContact refuses a text that would break the sentence that it ends.
+func (c Config) validateContact(fault func(key, problem string)) {
+	unprintable := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+	switch {
+	case len(c.Contact) > maxContact:
+		fault("contact", fmt.Sprintf("it has %d bytes; write one line of at most %d", len(c.Contact), maxContact))
+	case strings.ContainsFunc(c.Contact, unprintable):
+		fault("contact", fmt.Sprintf("%q holds a character that cannot be printed, such as a line break; write one line of plain text", c.Contact))
+	case strings.TrimSpace(c.Contact) != c.Contact || c.Contact == "":
+		fault("contact", fmt.Sprintf("%q begins or ends with a blank, or is empty; write whom people ask, such as %q", c.Contact, "the container team, +49 30 1234"))
 	}
 }
 

@@ -15,10 +15,11 @@ import (
 	"shorepass/throttle"
 )
 
-// The error codes of the distribution specification that the token endpoint
-// uses. DENIED is not among them: docker reads it as "repository does not
-// exist".
+// The error codes of the distribution specification that the token endpoint uses. docker
+// reads DENIED as "repository does not exist", unless a sentence comes with it; so it is
+// for refused rights alone (denial.go), and a malformed request is UNSUPPORTED.
 const (
+	codeDenied          = "DENIED"
 	codeUnauthorized    = "UNAUTHORIZED"
 	codeUnsupported     = "UNSUPPORTED"
 	codeTooManyRequests = "TOOMANYREQUESTS"
@@ -66,7 +67,7 @@ func unauthorized(message string, cause error) httpError {
 }
 
 func forbidden(message string) httpError {
-	return httpError{status: http.StatusForbidden, code: codeUnsupported, oauth: "access_denied", message: message}
+	return httpError{status: http.StatusForbidden, code: codeDenied, oauth: "access_denied", message: message}
 }
 
 // unavailable returns the 503 for a dependency that cannot answer now.
@@ -77,7 +78,7 @@ func unavailable(cause error) httpError {
 
 // wireError maps an error of any package to the answer on the wire, and is the only
 // function that does. An error that it does not recognize is a bug of ours, 500.
-func wireError(err error) httpError {
+func (g *Generation) wireError(err error) httpError {
 	if known, ok := errors.AsType[httpError](err); ok {
 		return known
 	}
@@ -97,7 +98,7 @@ func wireError(err error) httpError {
 		return unavailable(err)
 	case errors.Is(err, providers.ErrRefreshName):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
-			message: "the refresh token was sent to no provider; write the user name as $refresh:PROVIDER, with the provider's name as your operators configured it"}
+			message: "the refresh token was sent to no provider; write the user name as $refresh:PROVIDER; for the provider's name ask " + g.Config.Contact}
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
 		return unauthorized("incorrect username or password, or the login has ended; log in again", err)
 	case errors.Is(err, registry.ErrNotOurToken):
@@ -110,7 +111,7 @@ func wireError(err error) httpError {
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "the service parameter is missing or names no registry that is served here"}
 	case errors.Is(err, registry.ErrDisabled):
-		return unauthorized("this registry is disabled here; ask its operators", err)
+		return unauthorized("this registry is disabled here; ask "+g.Config.Contact, err)
 	case errors.Is(err, registry.ErrTooManyScopes):
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "too many scopes in one request; ask for fewer"}
@@ -120,7 +121,7 @@ func wireError(err error) httpError {
 			message: "the client canceled the request"}
 	}
 	return httpError{status: http.StatusInternalServerError, code: codeUnknown, oauth: "server_error", cause: err,
-		message: "internal error; the operators find the cause in the log under this request's id"}
+		message: "internal error, whose cause is in the log under this request's id; ask " + g.Config.Contact}
 }
 
 // inMinutes formats a duration for people, rounded up to minutes.

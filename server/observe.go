@@ -35,10 +35,10 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation
 	if err == nil {
 		return
 	}
-	failure := wireError(err)
+	failure := gen.wireError(err)
 	req.line.Reason = auditText(failure.Error())
 	if required := req.record(s.audit, failure.status); required != nil {
-		failure = wireError(required)
+		failure = gen.wireError(required)
 	}
 	s.logFailure(r, req, failure)
 	writeError(w, failure)

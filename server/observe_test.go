@@ -37,7 +37,7 @@ func TestFailuresAreLogged(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		s := New(nil, nil, nil, nil, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-		failure := wireError(test.err)
+		failure := new(Generation).wireError(test.err)
 		s.logFailure(httptest.NewRequest(http.MethodGet, "/jwt/auth", nil), new(request), failure)
 		if failure.status != test.status || !strings.Contains(log.String(), "level="+test.level.String()+" ") {
 			t.Errorf("%s: %d and the log has %s, want %d and the level %s", test.name, failure.status, &log, test.status, test.level)

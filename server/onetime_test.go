@@ -100,17 +100,30 @@ func TestTokenWithLimits(t *testing.T) {
 	}
 	const asked = "&scope=repository:team-blue/app:pull,push&scope=repository:team-red/app:pull"
 	for _, tc := range []struct {
-		limits, service, want string
+		limits, service string
+		status          int
+		want            string
 	}{
-		{"", "blue", "repository:team-blue/app:pull,push"},
-		{"", "red", "repository:team-blue/app:pull,push"},
-		{`{"actions":["pull"]}`, "blue", "repository:team-blue/app:pull"},
-		{`{"repositories":["team-*/**"],"actions":["*"]}`, "blue", "repository:team-blue/app:pull,push"},
-		{`{"services":["blue"]}`, "red", ""},
+		{"", "blue", 200, "repository:team-blue/app:pull,push"},
+		{"", "red", 200, "repository:team-blue/app:pull,push"},
+		{`{"actions":["pull"]}`, "blue", 200, "repository:team-blue/app:pull"},
+		{`{"repositories":["team-*/**"],"actions":["*"]}`, "blue", 200, "repository:team-blue/app:pull,push"},
+		{`{"services":["blue"]}`, "red", 403, ""},
 	} {
 		a := h.get(t, "service="+tc.service+asked, "alice", make(tc.limits))
-		if got := strings.Join(granted(h, t), " "); a.status != http.StatusOK || got != tc.want {
-			t.Errorf("limits %s at %s: %d, granted %q, want %q", tc.limits, tc.service, a.status, got, tc.want)
+		if got := strings.Join(granted(h, t), " "); a.status != tc.status || got != tc.want {
+			t.Errorf("limits %s at %s: %d, granted %q, want %d, %q", tc.limits, tc.service, a.status, got, tc.status, tc.want)
+		}
+	}
+	// The sentence does not tell the holder what the person may do beyond the limits.
+	for limits, query := range map[string]string{
+		`{"repositories":["public/**"]}`: "&scope=repository:team-blue/app:push",
+		`{"actions":["delete"]}`:         "&scope=repository:team-blue/app:push",
+	} {
+		a := h.get(t, "service=blue"+query, "alice", make(limits))
+		const want = "you are logged in as alice with a token that has no rights on team-blue/app; check the name, or ask the operators of this registry"
+		if a.status != http.StatusForbidden || a.json["error_description"] != want {
+			t.Errorf("limits %s: %d %s, want 403 %q", limits, a.status, a.body, want)
 		}
 	}
 	if a := h.get(t, "service=blue"+asked, "alice", make(`{"users":["bob"]}`)); a.status != http.StatusInternalServerError {

@@ -95,7 +95,7 @@ func checkQuestion(t *testing.T, r *http.Request, kind credentialKind, login, se
 		if err == nil {
 			t.Fatalf("parseQuestion = %+v, want an error", q)
 		}
-		if got := wireError(err).status; got != status {
+		if got := new(Generation).wireError(err).status; got != status {
 			t.Errorf("parseQuestion: status %d (%v), want %d", got, err, status)
 		}
 		return
@@ -133,7 +133,7 @@ func FuzzQuestion(f *testing.F) {
 		for _, r := range []*http.Request{get, post} {
 			q, err := parseQuestion(httptest.NewRecorder(), r)
 			if err != nil {
-				if status := wireError(err).status; status != http.StatusBadRequest {
+				if status := new(Generation).wireError(err).status; status != http.StatusBadRequest {
 					t.Fatalf("%s: status %d for %v", r.Method, status, err)
 				}
 				continue

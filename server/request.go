@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rand"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"shorepass/policy"
@@ -109,10 +110,31 @@ func claimText(value any) string {
 	return auditText(string(text))
 }
 
-// noteDecision records the policy's decision.
-func (r *request) noteDecision(d policy.Decision) {
+// noteDecision records the decision about the scopes that were asked, narrowed by the
+// limits of a token.
+func (r *request) noteDecision(asked []registry.Scope, d policy.Decision) {
 	r.line.Granted = scopesOf(d.Access)
+	r.line.Denied = deniedScopes(asked, d.Access)
 	r.line.Rules = d.Rules
+}
+
+// deniedScopes returns what was asked and not granted. granted has a subset of asked, in
+// the same order.
+func deniedScopes(asked []registry.Scope, granted []registry.Access) []string {
+	var denied []string
+	for _, scope := range asked {
+		var got []string
+		if len(granted) > 0 && granted[0].Type == scope.Type && granted[0].Class == scope.Class && granted[0].Name == scope.Name {
+			got, granted = granted[0].Actions, granted[1:]
+		}
+		isGranted := func(action string) bool { return slices.Contains(got, action) }
+		if !slices.ContainsFunc(scope.Actions, func(action string) bool { return !isGranted(action) }) {
+			continue
+		}
+		scope.Actions = slices.DeleteFunc(slices.Clone(scope.Actions), isGranted)
+		denied = append(denied, scope.String())
+	}
+	return denied
 }
 
 func scopesOf(access []registry.Access) []string {

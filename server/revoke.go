@@ -129,7 +129,7 @@ func (s *Server) revokeToken(ctx context.Context, gen *Generation, token secret.
 		req.line.Reason = auditText(err.Error())
 		return nil
 	case err != nil:
-		return incompleteRevocation(err)
+		return gen.incompleteRevocation(err)
 	}
 	req.line.Target, req.line.Ended = newAuditTarget(was), new(int)
 	if ended {
@@ -152,7 +152,7 @@ func (s *Server) revokeSelected(ctx context.Context, gen *Generation, sel sessio
 	ended, err := s.admin.Revoke(ctx, sel, gen.revokedBy(caller))
 	req.line.Ended = &ended
 	if err != nil {
-		return revokeAnswer{}, incompleteRevocation(err)
+		return revokeAnswer{}, gen.incompleteRevocation(err)
 	}
 	return revokeAnswer{&ended}, nil
 }
@@ -190,8 +190,8 @@ func (g *Generation) revokedBy(caller principal) string {
 
 // incompleteRevocation changes the message of a 503: some sessions may not have ended
 // (RFC 7009, section 2.2.1).
-func incompleteRevocation(err error) error {
-	failure := wireError(err)
+func (g *Generation) incompleteRevocation(err error) error {
+	failure := g.wireError(err)
 	if failure.status != http.StatusServiceUnavailable {
 		return err
 	}

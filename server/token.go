@@ -94,16 +94,24 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 		return err
 	}
 	req.noteGroupsAndClaims(gen, s.audit.allGroups, caller, asked)
-	req.noteDecision(decision)
+	req.noteDecision(q.scopes, decision)
 
-	answer, err := s.mint(ctx, gen, q, caller, decision.Access, req)
+	err = gen.explainDenial(q, caller, asked, decision)
 	if err == nil {
-		err = s.answer(w, req, answer)
+		err = s.mintAndAnswer(ctx, w, gen, q, caller, decision.Access, req)
 	}
 	if err != nil && caller.session == nil {
 		s.sessions.RevokeProviderToken(caller.identity) // the client receives no token of a session
 	}
 	return err
+}
+
+func (s *Server) mintAndAnswer(ctx context.Context, w http.ResponseWriter, gen *Generation, q *question, caller principal, access []registry.Access, req *request) error {
+	answer, err := s.mint(ctx, gen, q, caller, access, req)
+	if err != nil {
+		return err
+	}
+	return s.answer(w, req, answer)
 }
 
 // policyRequest returns the question and the principal as the policy sees them.

@@ -180,3 +180,46 @@ func TestAnonymous(t *testing.T) {
 		}
 	}
 }
+
+// TestDenial: a person who is granted nothing gets a 403 that clients of every kind
+// print: no details, with which docker would ask for another login, and no challenge.
+// Refusals are not limited, since clients ask again for each layer.
+func TestDenial(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	const want = "you are logged in as alice, who has no rights on team-red/app; check the name, or ask the operators of this registry"
+	const scope = "scope=repository:team-red/app:pull,push"
+	form := passwordForm("alice", password, "blue")
+	form.Set("scope", "repository:team-red/app:pull,push")
+	refresh := h.issue(t, "alice")
+	redeem := refreshForm(refresh, "blue")
+	redeem.Set("scope", "repository:team-red/app:pull,push")
+	for name, enter := range map[string]func() answer{
+		"GET":           func() answer { return h.get(t, "service=blue&"+scope, "ALICE", password) },
+		"POST":          func() answer { return h.post(t, form) },
+		"POST refresh":  func() answer { return h.post(t, redeem) },
+		"Basic refresh": func() answer { return h.get(t, "service=blue&"+scope, "<token>", refresh) },
+	} {
+		for range 60 { // more than any limit of wrong passwords
+			a := enter()
+			if a.status != http.StatusForbidden || a.header.Get("WWW-Authenticate") != "" || a.header.Get("Retry-After") != "" ||
+				a.body != `{"errors":[{"code":"DENIED","message":"`+want+`"}],"error":"access_denied","error_description":"`+want+`"}`+"\n" {
+				t.Fatalf("%s: %d %v %s", name, a.status, a.header, a.body)
+			}
+		}
+		line := h.audit.last(t)
+		if line["status"] != 403.0 || line["user"] != "alice" || line["granted"] != nil || line["jti"] != nil ||
+			fmt.Sprint(line["denied"]) != "[repository:team-red/app:pull,push]" || line["reason"] != want {
+			t.Errorf("%s: the audit line is %v", name, line)
+		}
+	}
+	// The next request needs no other login.
+	if a := h.get(t, "service=blue&scope=repository:team-blue/app:pull", "alice", password); a.status != http.StatusOK {
+		t.Errorf("a granted request afterwards: %d %s, want 200", a.status, a.body)
+	}
+	off := false
+	h.generation.Config.ExplainDenials = &off
+	h.reload(t)
+	if a := h.get(t, "service=blue&"+scope, "alice", password); a.status != http.StatusOK || len(a.access(t)) != 0 {
+		t.Errorf("with explain_denials = false: %d %s, want 200 and no access", a.status, a.body)
+	}
+}

@@ -21,7 +21,7 @@ func (s *Server) serveVersionCheck(w http.ResponseWriter, r *http.Request, gen *
 		writeJSON(w, http.StatusOK, struct{}{})
 		return
 	}
-	failure := wireError(err)
+	failure := gen.wireError(err)
 	failure.challenge = gen.challenge(r.Host)
 	if len(r.Header["Authorization"]) > 0 {
 		failure.challenge += `,error="invalid_token"`
