@@ -109,8 +109,8 @@ func missingClaim(path claimPath) error {
 
 // overage reports whether the claim at path is incomplete: a distributed claim
 // (OpenID Connect Core 1.0, section 5.6.2), or a group overage of Entra ID, which
-// sends "hasgroups", or "groups:src1" with or without "groups". The rest is not
-// fetched.
+// sends "hasgroups", or "groups:src1" with or without "groups". The address in the
+// claims is never read.
 func (c claimSets) overage(path claimPath) bool {
 	return slices.ContainsFunc(c, func(set claimSet) bool {
 		elsewhere, isObject := set["_claim_names"].(map[string]any)

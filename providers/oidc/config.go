@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"shorepass/internal/secret"
@@ -146,6 +147,22 @@ type Groups struct {
 	// would miss its members.
 	Optional bool `toml:"optional"`
 
+	// Graph is the URL of Microsoft Graph, for Entra ID: shorepass reads there the
+	// groups of people whose ID token lacks them (more than 200). It needs
+	// client_secret, and Microsoft Graph's application permissions
+	// GroupMember.Read.All and User.Read.All for the client. Without it, deny rules
+	// for any group apply to these people. Example: "https://graph.microsoft.com".
+	// Optional.
+	Graph string `toml:"graph"`
+
+	// By is what rules call the groups of Entra ID, where graph is set: "id" (their
+	// object IDs, to which rename can give names) or "name" (their display names;
+	// every login then asks graph). Display names are not unique: by default each
+	// person in Entra ID may create a group, and call it as they like. A name that
+	// several groups have counts for deny rules only; a name that no other group
+	// has belongs to the first person who takes it. Default "id".
+	By string `toml:"by"`
+
 	providers.GroupClaim
 	providers.GroupNames
 }
@@ -215,6 +232,15 @@ func (c Config) GroupNames() providers.GroupNames { return c.Groups.GroupNames }
 func (c Config) WithDefaults() Config {
 	if c.Scopes == nil {
 		c.Scopes = []string{"openid", "profile", "email"}
+	}
+	if c.Groups.Graph != "" {
+		c.Groups.Graph = strings.TrimSuffix(c.Groups.Graph, "/")
+		if c.Groups.By == "" {
+			c.Groups.By = groupsByID
+		}
+		if c.Groups.Claim == "" {
+			c.Groups.Claim = "groups"
+		}
 	}
 	if c.Users.Claim == "" {
 		c.Users.Claim = "preferred_username"

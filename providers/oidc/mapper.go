@@ -1,10 +1,12 @@
 package oidc
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,11 +18,12 @@ import (
 type claimMapper struct {
 	cfg    Config
 	user   claimPath
-	groups claimPath // empty: identities have no groups
+	groups claimPath    // empty: identities have no groups
+	graph  *graphGroups // nil: not asked
 	namer  *providers.GroupNamer
 
 	log    atomic.Pointer[slog.Logger]
-	warned atomic.Bool // about incomplete groups, once
+	warned sync.Map // by kind of problem, so that each is logged once
 }
 
 // newClaimMapper parses the configured paths.
@@ -62,21 +65,25 @@ func (m *claimMapper) protectedNames() []string {
 	for _, path := range m.paths() {
 		names = append(names, path[0])
 	}
+	if m.cfg.Groups.Graph != "" {
+		names = append(names, "oid")
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// lacksClaim reports whether a configured claim is in none of sets.
+// lacksClaim reports whether a configured claim is in none of sets. Where Microsoft
+// Graph is asked, the groups need not be.
 func (m *claimMapper) lacksClaim(sets claimSets) bool {
 	return slices.ContainsFunc(m.paths(), func(path claimPath) bool {
 		_, _, ok := sets.find(path)
-		return !ok
+		return !ok && (m.graph == nil || !slices.Equal(path, m.groups))
 	})
 }
 
 // identity returns the identity in sets. It rejects a person without a valid
 // subject and user name, or without the groups claim (see groupNames).
-func (m *claimMapper) identity(sets claimSets) (*providers.Identity, error) {
+func (m *claimMapper) identity(ctx context.Context, sets claimSets) (*providers.Identity, error) {
 	subject, err := m.subject(sets)
 	if err != nil {
 		return nil, err
@@ -85,7 +92,7 @@ func (m *claimMapper) identity(sets claimSets) (*providers.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, unsure, err := m.groupNames(sets)
+	groups, unsure, err := m.groupNames(ctx, sets)
 	if err != nil {
 		return nil, err
 	}
@@ -152,38 +159,69 @@ func reject(format string, args ...any) error {
 	return providers.Reject(providers.RefusedByConfig, fmt.Errorf(format, args...))
 }
 
-// groupNames returns the groups of a person, and the unsure ones. A missing claim
-// means no groups only if groups.optional is set and there is no overage.
-func (m *claimMapper) groupNames(sets claimSets) (groups, unsure []string, err error) {
+// groupNames returns the groups of a person, and the unsure ones. The error is that of
+// findGroups.
+func (m *claimMapper) groupNames(ctx context.Context, sets claimSets) (groups, unsure []string, err error) {
 	if len(m.groups) == 0 {
 		return nil, nil, nil
 	}
-	_, value, ok := sets.find(m.groups)
-	overage := sets.overage(m.groups)
-	if !ok && !overage && !m.cfg.Groups.Optional {
-		return nil, nil, missingClaim(m.groups)
-	}
-	var found []providers.FoundGroup
-	if ok {
-		found = m.cfg.Groups.Read(value)
+	found, incomplete, err := m.findGroups(ctx, sets)
+	if err != nil {
+		return nil, nil, err
 	}
 	groups, unsure, problems := m.namer.Names(found)
 	switch {
-	case overage:
-		problems = []string{"the person is in too many groups: the provider sends a reference to the rest, which shorepass does not fetch; have the provider send only the groups that rules name"}
-	case !ok && sets.obstructed(m.groups):
-		problems = []string{"the path leads through something that is not an object"}
-	}
-	if len(problems) > 0 {
+	case incomplete != "":
+		m.warn(incomplete, incomplete)
 		unsure = []string{providers.UnsureAll}
-		m.warn(problems[0])
+	case len(problems) > 0:
+		m.warn("a name", problems[0])
+		unsure = []string{providers.UnsureAll}
 	}
 	return groups, unsure, nil
 }
 
-// warn logs, once, why the groups of a person are incomplete.
-func (m *claimMapper) warn(problem string) {
-	if log := m.log.Load(); log != nil && m.warned.CompareAndSwap(false, true) {
+const (
+	groupsElsewhere  = "the person is in too many groups: the provider sends a reference to the rest, which shorepass does not fetch; have the provider send only the groups that rules name"
+	groupsObstructed = "the path leads through something that is not an object"
+)
+
+// findGroups returns the groups in the claims or, where these lack them or rules need
+// their names, those that Microsoft Graph has. incomplete is why some may be missing,
+// "" if none is. A missing claim means no groups only if groups.optional is set and
+// there is no overage; else the error is a rejection. Other errors are those of
+// graphGroups.find.
+func (m *claimMapper) findGroups(ctx context.Context, sets claimSets) (found []providers.FoundGroup, incomplete string, err error) {
+	_, value, ok := sets.find(m.groups)
+	overage := sets.overage(m.groups)
+	if m.graph != nil && (m.graph.byName || overage || !ok && !m.cfg.Groups.Optional) {
+		found, problem, err := m.graph.find(ctx, sets)
+		return found, string(problem), err
+	}
+	if !ok && !overage && !m.cfg.Groups.Optional {
+		return nil, "", missingClaim(m.groups)
+	}
+	if ok {
+		found = m.cfg.Groups.Read(value)
+	}
+	switch {
+	case overage:
+		incomplete = groupsElsewhere
+	case !ok && sets.obstructed(m.groups):
+		incomplete = groupsObstructed
+	case m.graph != nil && m.graph.namesOthers(found):
+		incomplete = string(graphOtherNames)
+	}
+	return found, incomplete, nil
+}
+
+// warn logs, once for each kind of problem, why the groups of a person are incomplete.
+func (m *claimMapper) warn(kind, problem string) {
+	log := m.log.Load()
+	if log == nil {
+		return
+	}
+	if _, warned := m.warned.LoadOrStore(kind, true); !warned {
 		log.Warn("some groups of a person are not known, so rules that deny a group deny this person", "claim", m.groups.String(), "problem", problem)
 	}
 }

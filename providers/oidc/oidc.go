@@ -53,6 +53,9 @@ func New(cfg Config) (*Provider, error) {
 	client := &client{cfg, http, protectedNames}
 	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: newCtxMutex()}
 	keys := newKeyCache(discovery.fetchKeys)
+	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer); err != nil {
+		return nil, err
+	}
 	return &Provider{
 		cfg:       cfg,
 		client:    client,
@@ -137,7 +140,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	if err != nil {
 		return nil, providers.NotCounted(err) // the password is right, so the provider counted no failure
 	}
-	id, err := p.mapper.identity(sets)
+	id, err := p.mapper.identity(ctx, sets)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +204,7 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 	if err != nil {
 		return nil, asRejected(err)
 	}
-	id, err := p.mapper.identity(claimSets{claims})
+	id, err := p.mapper.identity(ctx, claimSets{claims})
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +219,7 @@ func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Toke
 	if err != nil {
 		return nil, err
 	}
-	return p.mapper.identity(sets)
+	return p.mapper.identity(ctx, sets)
 }
 
 // readClaims returns the claims of a token response: those of its ID token, and

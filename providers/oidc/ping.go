@@ -39,7 +39,7 @@ func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 	if p.cfg.grants(grantIDToken) {
 		found = append(found, providers.Infof("ID tokens as passwords: for the audience %s", providers.Quoted(p.cfg.Audience)))
 	}
-	return found, nil
+	return append(found, p.mapper.graph.ping(ctx)...), nil
 }
 
 // signingAlgorithms describes which of the provider's algorithms are accepted.

@@ -124,10 +124,45 @@ func (c Config) validateClaims(fault func(key, problem string)) {
 	} else if _, err := parsePath(c.Groups.Claim); err != nil {
 		fault("groups.claim", err.Error())
 	}
+	c.validateGraph(fault)
 	if len(c.Subject) == 0 || slices.Contains(c.Subject, "") {
 		fault("subject", `name the claims that never change for a person, such as ["sub"]`)
 	}
 	if slices.Contains(c.Claims, "") {
 		fault("claims", "an empty name is not a claim")
+	}
+}
+
+// validateGraph reports the faults of groups.graph and groups.by.
+func (c Config) validateGraph(fault func(key, problem string)) {
+	groups := c.Groups
+	if groups.Graph == "" {
+		if groups.By != "" {
+			fault("groups.by", "is of use only with groups.graph")
+		}
+		return
+	}
+	u, err := url.Parse(groups.Graph)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Host == "" || "https://"+u.Host != groups.Graph:
+		fault("groups.graph", fmt.Sprintf("%q is not https:// and a host alone, as in \"https://graph.microsoft.com\"", groups.Graph))
+	case c.ClientSecret.IsZero():
+		fault("groups.graph", "needs a client_secret, with which the client asks for the groups")
+	case groups.Claim != "groups":
+		fault("groups.claim", fmt.Sprintf("is %q, and groups.graph has what Entra ID leaves out of \"groups\"", groups.Claim))
+	}
+	switch {
+	case groups.By != groupsByID && groups.By != groupsByName:
+		fault("groups.by", fmt.Sprintf("%q is not one of %s", groups.By, providers.Quoted([]string{groupsByID, groupsByName})))
+	case groups.By == groupsByName && len(groups.Rename) > 0:
+		fault("groups.rename", `gives object IDs names: leave it out with groups.by = "name", or leave groups.by out`)
+	}
+	for i, glob := range groups.Only {
+		switch isID := objectID.MatchString(glob); {
+		case isID && groups.By == groupsByName:
+			fault(fmt.Sprintf("groups.only[%d]", i), `is an object ID, and with groups.by = "name" no group is called so`)
+		case isID && !c.IgnoreCase && strings.ToLower(glob) != glob:
+			fault(fmt.Sprintf("groups.only[%d]", i), "is an object ID in capitals, and Entra ID writes them in lower case")
+		}
 	}
 }
