@@ -2,9 +2,13 @@ package ldap_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	goldap "github.com/go-ldap/ldap/v3"
+
 	"shorepass/providers"
+	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
 )
 
@@ -23,6 +27,76 @@ func addPerson(t *testing.T, s *ldaptest.Slapd, dn string, attributes ldaptest.A
 func TestAttributes(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	t.Run("a binary subject", func(t *testing.T) { testBinarySubject(t, s) })
+	t.Run("other names", func(t *testing.T) { testOtherNames(t, s) })
+}
+
+// testOtherNames: each key takes an attribute by any of its names, by its object
+// identifier, and with options (C6).
+func testOtherNames(t *testing.T, s *ldaptest.Slapd) {
+	addPerson(t, s, s.Person("hugo"), ldaptest.Attributes{
+		"uid": {"hugo"}, "badge": {"h-1"}, "cn": {"Hugo"}, "cn;lang-en": {"Hugh"}, "shadowExpire": {"29999"}, "shadowLastChange": {"20000"},
+		"objectClass": {"inetOrgPerson", "foreignPerson", "shadowAccount"},
+	})
+	s.Add(t, s.Group("crew"), ldaptest.Attributes{"objectClass": {"groupOfNames"}, "member": {s.Person("hugo")}})
+	for _, test := range []struct {
+		name         string
+		change       func(c *ldap.Config)
+		user, claim  string
+		groups       string
+		otherSubject bool
+	}{
+		{"userid", func(c *ldap.Config) { c.Users.Name = "userid" }, "hugo", "", "crew", false},
+		{"userid in capitals", func(c *ldap.Config) { c.Users.Name = "USERID" }, "hugo", "", "crew", false},
+		{"uid by its OID", func(c *ldap.Config) { c.Users.Name = "0.9.2342.19200300.100.1.1" }, "hugo", "", "crew", false},
+		{"the second name of an attribute of another schema", func(c *ldap.Config) { c.Users.Name = "badgeName" }, "h-1", "", "crew", false},
+		{"the OID of an attribute of another schema", func(c *ldap.Config) { c.Users.Name = "1.3.6.1.4.1.4203.666.7.1" }, "h-1", "", "crew", false},
+		{"a language", func(c *ldap.Config) { c.Users.Name = "commonName;LANG-EN" }, "hugh", "", "crew", false},
+		{"no language", func(c *ldap.Config) { c.Users.Name = "commonName" }, "hugo", "", "crew", false},
+		{"subject by OID", func(c *ldap.Config) { c.Users.Subject = "1.3.6.1.1.16.4" }, "hugo", "", "crew", false},
+		{"subject by a second name", func(c *ldap.Config) { c.Users.Subject = "badgeName" }, "hugo", "", "crew", true},
+		{"claim by a second name", func(c *ldap.Config) { c.Claims = []string{"surname"} }, "hugo", "One", "crew", false},
+		{"group's name", func(c *ldap.Config) { c.Groups.Name = "commonName" }, "hugo", "", "crew", false},
+		{"group's name by its OID", func(c *ldap.Config) { c.Groups.Name = "2.5.4.3" }, "hugo", "", "crew", false},
+		{"group's attribute by its OID", func(c *ldap.Config) { c.Groups.Attribute = "1.2.840.113556.1.2.102" }, "hugo", "", "crew", false},
+		{"group filter by a second name", func(c *ldap.Config) { c.Groups.Filter = "(&(member={dn})(!(cn={userid})))" }, "hugo", "", "crew", false},
+	} {
+		cfg := slapdConfig(s)
+		test.change(&cfg)
+		p := newProvider(t, cfg)
+		id, err := login(t, p, "hugo", "pw")
+		if err != nil {
+			t.Errorf("%s: Authenticate = %v", test.name, err)
+			continue
+		}
+		claim, _ := id.Claims["surname"].(string)
+		if id.User != test.user || claim != test.claim || strings.Join(id.Groups, " ") != test.groups || (id.Subject == "h-1") != test.otherSubject {
+			t.Errorf("%s: user %q, claim %q, groups %q, subject %q", test.name, id.User, claim, id.Groups, id.Subject)
+		}
+		if again, err := p.Revalidate(t.Context(), id); err != nil || again.Stamp != id.Stamp {
+			t.Errorf("%s: Revalidate = %v, %v", test.name, again, err)
+		}
+	}
+	cfg := slapdConfig(s)
+	cfg.Users.Stamp = []string{"1.3.6.1.1.1.1.5"} // shadowLastChange
+	p := newProvider(t, cfg)
+	id := mustLogin(t, p, "hugo", "pw")
+	s.Set(t, s.Person("hugo"), "shadowLastChange", "20001")
+	if again, err := p.Revalidate(t.Context(), id); err != nil || again.Stamp == id.Stamp {
+		t.Errorf("a stamp by its OID stays %q after a change: %v", id.Stamp, err)
+	}
+}
+
+// TestOtherNamesWithoutSchema: the names of RFC 4519 are known where a server hides its
+// schema, and requested by the names that every server knows (C6).
+func TestOtherNamesWithoutSchema(t *testing.T) {
+	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+		return ldaptest.Answer{Entries: []ldaptest.FakeEntry{shownEntry(fakeAlice, []string{"sn", "One"}, r.Attributes)}}, r.Operation == goldap.ApplicationSearchRequest
+	}))
+	cfg := fakeConfig(f)
+	cfg.Users.Name, cfg.Claims = "userid", []string{"surname"}
+	if id := mustLogin(t, newProvider(t, cfg), "alice", "alicepw"); id.User != "alice" || id.Claims["surname"] != "One" {
+		t.Errorf("user %q, claims %v", id.User, id.Claims)
+	}
 }
 
 // testBinarySubject: a person is found again by a binary subject (C2).

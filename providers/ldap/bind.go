@@ -73,7 +73,7 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 		if err != nil {
 			return nil, bindResponse{}, providers.NotCounted(err)
 		}
-		response, err := c.bind(ctx, d.timeout-time.Since(began), dn, password, d.policyControl)
+		response, err := c.bind(ctx, d.timeout-time.Since(began), dn, password, d.hasPolicyControl(ctx, c.server))
 		if err == nil {
 			d.slowAccounts.remove(shareKey)
 			return c, response, nil
@@ -92,6 +92,16 @@ func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, passwor
 			tried[c.server] = true
 		}
 	}
+}
+
+// hasPolicyControl reports whether a server announces the password policy control
+// (draft-behera-ldap-password-policy-11, section 6.1). Where that is not known, it
+// probes the server, which reads it.
+func (d *directory) hasPolicyControl(ctx context.Context, s *server) bool {
+	if !s.featuresKnown() {
+		_ = d.probe(ctx, s, nil) // the outcome is recorded in s
+	}
+	return s.hasControl(ldap.ControlTypeBeheraPasswordPolicy)
 }
 
 // probeAfterNoAnswer returns the error of a password that was sent and not

@@ -92,7 +92,9 @@ type Users struct {
 	// preset; for openldap "(uid={user})".
 	Filter string `toml:"filter"`
 
-	// Name is the attribute that holds the user name. A person without it, or with
+	// Name is the attribute that holds the user name. Here and in every other key an
+	// attribute may be written by any name that the schema gives it, by its object
+	// identifier, and with options, as in "cn;lang-en". A person without it, or with
 	// several values, is rejected. Default: that of the preset, "uid" or
 	// "sAMAccountName".
 	Name string `toml:"name"`

@@ -53,9 +53,8 @@ func TestConnections(t *testing.T) {
 		})
 	}
 	logins.Wait()
-	open, ever := s.Connections(t)
-	if open != 5 || ever != 5 {
-		t.Errorf("%d connections are open of %d in all, want 5 of 5", open, ever)
+	if open, ever := s.Connections(t); open != ever || ever > 5 {
+		t.Errorf("%d connections are open of %d in all, want all of at most 5", open, ever)
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)

@@ -21,16 +21,16 @@ const serviceBindBackoff = 30 * time.Second
 
 // directory is a list of servers with two connection pools.
 type directory struct {
-	servers       []*server
-	search        *pool // bound as the service account, or anonymous
-	bind          *pool // bound as the person who came last; never searched on
-	timeout       time.Duration
-	encrypted     bool // connections to all servers use TLS
-	policyControl bool // request the password policy control at a person's bind
+	servers   []*server
+	search    *pool // bound as the service account, or anonymous
+	bind      *pool // bound as the person who came last; never searched on
+	timeout   time.Duration
+	encrypted bool // connections to all servers use TLS
 
 	bindDN       string
 	bindPassword secret.Text
 
+	names        namesCache
 	slowAccounts *slowAccounts
 	referrals    atomic.Int64 // referrals and references that were not followed
 
@@ -45,10 +45,9 @@ func newDirectory(cfg Config) (*directory, error) {
 		return nil, err
 	}
 	d := &directory{
-		timeout:       cfg.Timeout,
-		encrypted:     true,
-		policyControl: cfg.Preset != presetAD,
-		bindDN:        cfg.BindDN, bindPassword: cfg.BindPassword,
+		timeout:   cfg.Timeout,
+		encrypted: true,
+		bindDN:    cfg.BindDN, bindPassword: cfg.BindPassword,
 		slowAccounts: newSlowAccounts(),
 	}
 	for _, raw := range cfg.URLs {
@@ -70,11 +69,7 @@ func newDirectory(cfg Config) (*directory, error) {
 // that the server works, and not only that its port is open.
 func (d *directory) bindService(ctx context.Context, c *conn) error {
 	if d.bindDN == "" {
-		_, err := c.rootDSE(ctx, d.timeout, "supportedLDAPVersion")
-		if answered(err) && !busyOrUnavailable(err) {
-			return nil // the root DSE may be hidden from anonymous
-		}
-		return c.firstAnswerError(err)
+		return c.firstAnswerError(c.readFeatures(ctx, d))
 	}
 	d.mu.Lock()
 	waiting, err := time.Now().Before(d.serviceRetryAt), d.serviceErr
@@ -86,7 +81,10 @@ func (d *directory) bindService(ctx context.Context, c *conn) error {
 	if err != nil {
 		return c.firstAnswerError(fmt.Errorf("bind as the service account: %w", err))
 	}
-	if err = response.err(); err == nil || busyOrUnavailable(err) {
+	switch err = response.err(); {
+	case err == nil && !c.server.featuresKnown():
+		return c.readFeatures(ctx, d)
+	case err == nil || busyOrUnavailable(err):
 		return err
 	}
 	err = d.serviceBindError(c, response)

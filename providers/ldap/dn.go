@@ -55,8 +55,8 @@ func shortName(attribute string) string {
 	return name
 }
 
-// shortNames are the short names of the attributes that usually occur in DNs, by
-// their long names and their object identifiers (RFC 4519, section 2).
+// shortNames are the short names of attributes that have several, by the other names
+// and the object identifiers (RFC 4519, section 2; RFC 4524, section 2).
 var shortNames = map[string]string{
 	"commonname": "cn", "2.5.4.3": "cn",
 	"localityname": "l", "2.5.4.7": "l",
@@ -67,6 +67,10 @@ var shortNames = map[string]string{
 	"countryname": "c", "2.5.4.6": "c",
 	"domaincomponent": "dc", "0.9.2342.19200300.100.1.25": "dc",
 	"userid": "uid", "0.9.2342.19200300.100.1.1": "uid",
+	"surname": "sn", "2.5.4.4": "sn",
+	"gn": "givenname", "2.5.4.42": "givenname",
+	"rfc822mailbox": "mail", "0.9.2342.19200300.100.1.3": "mail",
+	"friendlycountryname": "co", "0.9.2342.19200300.100.1.43": "co",
 }
 
 var escapeValue = strings.NewReplacer(`\`, `\\`, `,`, `\,`, `+`, `\+`)

@@ -7,32 +7,32 @@ import (
 	ldap "github.com/go-ldap/ldap/v3"
 )
 
-// entry is an entry that a search found. Attribute names ignore case (RFC 4512,
-// section 2.5).
+// entry is an entry that a search found.
 type entry struct {
 	dn         string
-	attributes map[string][][]byte // by name in lower case
+	names      *attributeNames
+	attributes map[string][][]byte // by attributeNames.key
 }
 
-func newEntry(found *ldap.Entry) entry {
-	e := entry{dn: found.DN, attributes: make(map[string][][]byte, len(found.Attributes))}
+func newEntry(found *ldap.Entry, names *attributeNames) entry {
+	e := entry{dn: found.DN, names: names, attributes: make(map[string][][]byte, len(found.Attributes))}
 	for _, a := range found.Attributes {
-		if name := strings.ToLower(a.Name); len(a.ByteValues) > 0 {
-			e.attributes[name] = append(e.attributes[name], a.ByteValues...) // some servers send an attribute in parts
+		if key := names.key(a.Name); len(a.ByteValues) > 0 {
+			e.attributes[key] = append(e.attributes[key], a.ByteValues...) // some servers send an attribute in parts
 		}
 	}
 	return e
 }
 
-// values returns all values of an attribute, unchanged.
-func (e entry) values(name string) [][]byte { return e.attributes[strings.ToLower(name)] }
+// values returns all values of an attribute, by any of its names, unchanged.
+func (e entry) values(name string) [][]byte { return e.attributes[e.names.key(name)] }
 
 // only returns the entry with some of its attributes.
 func (e entry) only(names []string) entry {
-	some := entry{dn: e.dn, attributes: make(map[string][][]byte, len(names))}
+	some := entry{dn: e.dn, names: e.names, attributes: make(map[string][][]byte, len(names))}
 	for _, name := range names {
 		if values := e.values(name); len(values) > 0 {
-			some.attributes[strings.ToLower(name)] = values
+			some.attributes[e.names.key(name)] = values
 		}
 	}
 	return some

@@ -40,6 +40,7 @@ type groupFinder struct {
 }
 
 func newGroupFinder(cfg Config, warn *warnings) (*groupFinder, error) {
+	cfg.Groups.Name = commonName(cfg.Groups.Name)
 	g := &groupFinder{cfg: cfg.Groups, namer: cfg.Groups.Compile(true, normalizeGroupDN), dnAttribute: "entryDN", renameTargets: newNameCache(), warnings: warn}
 	if cfg.Preset == presetAD {
 		g.dnAttribute = "distinguishedName"

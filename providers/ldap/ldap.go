@@ -85,7 +85,7 @@ func (p *Provider) personAttributes() []string {
 	}
 	var unique []string
 	for _, name := range names {
-		if !containsName(unique, name) {
+		if name = commonName(name); !containsName(unique, name) {
 			unique = append(unique, name)
 		}
 	}

@@ -67,7 +67,7 @@ func newPool(size int, servers []*server, timeout, dialTimeout time.Duration) *p
 // An operation without an answer is retried: once on a fresh connection if an idle
 // one broke, then on the next server. Only idempotent operations may run here: a
 // person's bind may not (see bindPerson).
-func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Conn) error) error {
+func (p *pool) do(ctx context.Context, shareKey string, operation func(*conn) error) error {
 	release, err := p.acquire(ctx, shareKey)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (p *pool) do(ctx context.Context, shareKey string, operation func(*ldap.Con
 			}
 			return err
 		}
-		err = c.do(ctx, p.timeout-time.Since(began), longResponse, operation)
+		err = c.do(ctx, p.timeout-time.Since(began), longResponse, func(*ldap.Conn) error { return operation(c) })
 		if err == nil || answered(err) && !busyOrUnavailable(err) {
 			c.server.recordSuccess(c.trial)
 			p.checkin(c, resultCode(err))

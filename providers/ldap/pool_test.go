@@ -26,6 +26,9 @@ func newTestDirectory(t *testing.T, f *ldaptest.Fake) *directory {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, s := range d.servers {
+		s.features.Store(new(features)) // known, so that tests see their own requests alone
+	}
 	t.Cleanup(d.close)
 	return d
 }

@@ -81,10 +81,7 @@ func (d *directory) checkHealth(ctx context.Context, s *server, t *trial) error 
 	defer release()
 	c, err := d.search.open(ctx, s)
 	if err == nil {
-		if _, err = c.rootDSE(ctx, d.timeout, "supportedLDAPVersion"); answered(err) && !busyOrUnavailable(err) {
-			err = nil // the root DSE may be hidden from some accounts
-		}
-		if err != nil {
+		if err = c.readFeatures(ctx, d); err != nil {
 			c.close()
 		}
 	}
@@ -118,7 +115,7 @@ func (c *conn) rootDSE(ctx context.Context, timeout time.Duration, attributes ..
 			Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: attributes, SizeLimit: 1,
 		})
 		if err == nil && len(result.Entries) > 0 {
-			found = newEntry(result.Entries[0])
+			found = newEntry(result.Entries[0], nil)
 		}
 		return err
 	})

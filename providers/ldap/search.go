@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
@@ -24,7 +25,7 @@ type query struct {
 	filter     string
 	attributes []string
 	sizeLimit  int  // of entries; 0 for no limit
-	paged      bool // request pages, for results that may be long
+	paged      bool // request pages if the server has them, for results that may be long
 }
 
 func searchScope(scope string) int {
@@ -51,9 +52,18 @@ type accountSearcher struct {
 func (d *directory) inShare(shareKey string) accountSearcher { return accountSearcher{d, shareKey} }
 
 func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
+	return d.searchBy(q, func(operation func(*conn) error) error { return d.search.do(ctx, d.shareKey, operation) })
+}
+
+// searchBy runs a search. do runs an operation on a connection.
+func (d *directory) searchBy(q query, do func(operation func(*conn) error) error) ([]entry, error) {
+	names, err := d.names.read(do)
+	if err != nil {
+		return nil, fmt.Errorf("read the schema: %w", err)
+	}
 	var found []entry
-	err := d.search.do(ctx, d.shareKey, func(l *ldap.Conn) (err error) {
-		found, err = d.searchOn(l, q)
+	err = do(func(c *conn) (err error) {
+		found, err = d.searchOn(c, q, names)
 		return err
 	})
 	return found, d.searchError(err)
@@ -61,17 +71,17 @@ func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
 
 // searchOn runs a search on one connection. It counts references to other servers
 // and does not follow them.
-func (d *directory) searchOn(l *ldap.Conn, q query) ([]entry, error) {
+func (d *directory) searchOn(c *conn, q query, names *attributeNames) ([]entry, error) {
 	request := &ldap.SearchRequest{
 		BaseDN: q.base, Scope: q.scope, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.sizeLimit,
 		TimeLimit: int((d.timeout + time.Second - 1) / time.Second), // the client waits no longer
 	}
 	var result *ldap.SearchResult
 	var err error
-	if q.paged {
-		result, err = l.SearchWithPaging(request, pageSize)
+	if q.paged && c.server.hasControl(ldap.ControlTypePaging) {
+		result, err = c.ldap.SearchWithPaging(request, pageSize)
 	} else {
-		result, err = l.Search(request)
+		result, err = c.ldap.Search(request)
 	}
 	if result == nil {
 		return nil, err
@@ -82,7 +92,7 @@ func (d *directory) searchOn(l *ldap.Conn, q query) ([]entry, error) {
 	}
 	found := make([]entry, len(result.Entries))
 	for i, e := range result.Entries {
-		found[i] = newEntry(e)
+		found[i] = newEntry(e, names)
 	}
 	return found, err
 }
@@ -102,10 +112,7 @@ func (p personConn) close() {
 }
 
 func (p personConn) find(ctx context.Context, q query) ([]entry, error) {
-	var found []entry
-	err := p.conn.do(ctx, p.timeout, longResponse, func(l *ldap.Conn) (err error) {
-		found, err = p.searchOn(l, q)
-		return err
+	return p.searchBy(q, func(operation func(*conn) error) error {
+		return p.conn.do(ctx, p.timeout, longResponse, func(*ldap.Conn) error { return operation(p.conn) })
 	})
-	return found, err
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
@@ -37,6 +38,8 @@ type server struct {
 	trial    *trial     // in progress, or nil
 	probe    *probeCall // the probe in flight, or nil
 	lastErr  error
+
+	features atomic.Pointer[features] // nil: not read yet
 }
 
 // trial is the right of one caller to find out whether a server that failed is up

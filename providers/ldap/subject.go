@@ -84,7 +84,7 @@ func subjectFilter(subject, attribute string) (string, error) {
 		if subject == "" {
 			return "", errors.New("empty subject")
 		}
-		return "(" + attribute + "=" + escapeBytes(parseSubject(subject)) + ")", nil
+		return "(" + commonName(attribute) + "=" + escapeBytes(parseSubject(subject)) + ")", nil
 	}
 	raw, err := parseGUID(subject)
 	if err != nil {

@@ -7,8 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	ldap "github.com/go-ldap/ldap/v3"
-
 	"shorepass/providers/ldap/ldaptest"
 )
 
@@ -74,10 +72,10 @@ func TestCanceledSearchEndsNoTrial(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := d.search.do(ctx, "a", func(l *ldap.Conn) error {
+	err := d.search.do(ctx, "a", func(c *conn) error {
 		beginTrial(t, s)
 		time.AfterFunc(50*time.Millisecond, cancel)
-		_, err := d.searchOn(l, query{base: "uid=slow,dc=x", filter: "(uid=slow)"})
+		_, err := d.searchOn(c, query{base: "uid=slow,dc=x", filter: "(uid=slow)"}, nil)
 		return err
 	})
 	if !errors.Is(err, context.Canceled) {

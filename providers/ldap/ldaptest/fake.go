@@ -17,6 +17,7 @@ type Request struct {
 	Password   string   // of a bind
 	Filter     string   // of a search
 	Attributes []string // of a search
+	Controls   []string // the object identifiers of its controls
 }
 
 // Answer is how a [Fake] answers a request. The zero Answer is success.
@@ -132,6 +133,11 @@ func (f *Fake) serve(c net.Conn) {
 		}
 		id, _ := packet.Children[0].Value.(int64)
 		r := parseRequest(packet.Children[1])
+		if len(packet.Children) > 2 {
+			for _, control := range packet.Children[2].Children {
+				r.Controls = append(r.Controls, string(control.Children[0].ByteValue))
+			}
+		}
 		f.mu.Lock()
 		f.requests = append(f.requests, r)
 		f.mu.Unlock()
