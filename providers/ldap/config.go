@@ -38,9 +38,11 @@ type Config struct {
 	// and key if the servers want a client certificate.
 	TLS tlsconf.Config `toml:"tls"`
 
-	// BindDN is the service account that searches. Active Directory also accepts a
-	// user principal name such as "svc@corp.example". Optional: without it searches
-	// are anonymous or, with users.dn_template, made as the person.
+	// BindDN is the service account that searches. With preset = "activedirectory" or
+	// without a preset it need not be a DN, but may be any name that the directory
+	// takes: "svc@corp.example" or "CORP\svc" at Active Directory, the user name of the
+	// access credentials at Google's Secure LDAP. Optional: without it searches are
+	// anonymous or, with users.dn_template or users.bind_name, made as the person.
 	BindDN string `toml:"bind_dn"`
 
 	// BindPassword is the service account's password.
@@ -112,9 +114,18 @@ type Users struct {
 	// Optional.
 	DNTemplate string `toml:"dn_template"`
 
+	// BindName is the name to bind with, for a directory that takes names that are no
+	// DNs and has no service account for shorepass: "{user}@ad.example.org" at Active
+	// Directory. After the bind filter finds the entry with the person's own rights;
+	// an entry that is not the account that has bound is rejected. "{user}" is the
+	// login name without its domain. No later provider is asked about a login name
+	// that match covers, and no revalidation is possible: see
+	// session.unchecked_lifetime. Optional.
+	BindName string `toml:"bind_name"`
+
 	// Domains are the domains of this directory in login names, before a backslash
-	// or after an @: ["CORP", "corp.example"]. Default: none; with the preset
-	// activedirectory those that the directory names.
+	// or after an @: ["CORP", "corp.example"]. Default: the domain in bind_name, else
+	// none; with the preset activedirectory those that the directory names.
 	Domains []string `toml:"domains"`
 
 	// Stamp lists the attributes that change with the password; a change ends the
@@ -223,6 +234,9 @@ func (c Config) WithDefaults() Config {
 	if c.Users.DNTemplate != "" {
 		fill(&c.Users.Base, parentOfTemplate(c.Users.DNTemplate))
 		fill(&c.Users.Filter, "(objectClass=*)")
+	}
+	if c.Users.Domains == nil {
+		c.Users.Domains = domainOfBindName(c.Users.BindName)
 	}
 	fill(&c.Users.Scope, scopeSub)
 	fill(&c.Users.Filter, p.userFilter)

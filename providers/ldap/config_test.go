@@ -53,6 +53,12 @@ func TestPresets(t *testing.T) {
 	}
 }
 
+// bindByName changes a configuration to one for Active Directory without a service
+// account.
+func bindByName(c *ldap.Config, name string) {
+	c.Preset, c.BindDN, c.BindPassword, c.Users.BindName = "activedirectory", "", secret.Text{}, name
+}
+
 func TestValidate(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -77,6 +83,26 @@ func TestValidate(t *testing.T) {
 		{"service account that is not a DN", func(c *ldap.Config) { c.BindDN = "svc" }, "bind_dn", "is not a DN"},
 		{"UPN outside of AD", func(c *ldap.Config) { c.BindDN = "svc@corp.example" }, "bind_dn", "is not a DN"},
 		{"UPN at AD", func(c *ldap.Config) { c.Preset, c.BindDN = "activedirectory", "svc@corp.example" }, "", ""},
+		{"DOMAIN\\user at AD", func(c *ldap.Config) { c.Preset, c.BindDN = "activedirectory", `CORP\svc` }, "", ""},
+		{"a name without a preset, as at Google's Secure LDAP (C3)", func(c *ldap.Config) {
+			c.Preset, c.BindDN = "", "PsychoticMole"
+			c.Users.Filter, c.Users.Name, c.Users.Subject, c.Groups.Filter = "(uid={user})", "uid", "entryUUID", "(member={dn})"
+		}, "", ""},
+		{"malformed DN at AD", func(c *ldap.Config) { c.Preset, c.BindDN = "activedirectory", "cn=svc,corp" }, "bind_dn", "is not a DN"},
+		{"service account with a blank at the end", func(c *ldap.Config) { c.BindDN = "cn=svc,dc=x " }, "bind_dn", "blank"},
+		{"bind name", func(c *ldap.Config) { bindByName(c, "{user}@ad.example.org") }, "", ""},
+		{"bind name with a NetBIOS domain", func(c *ldap.Config) { bindByName(c, `CORP\{user}`) }, "", ""},
+		{"bind name alone, without a preset", func(c *ldap.Config) {
+			bindByName(c, "{user}")
+			c.Preset, c.Users.Filter, c.Users.Name, c.Users.Subject, c.Groups.Filter = "", "(uid={user})", "uid", "entryUUID", "(member={dn})"
+		}, "", ""},
+		{"bind name alone, at AD", func(c *ldap.Config) { bindByName(c, "{user}") }, "users.bind_name", `"{user}@ad.example.org"`},
+		{"bind name without a placeholder", func(c *ldap.Config) { bindByName(c, "alice@corp.example") }, "users.bind_name", "needs {user}"},
+		{"bind name with the login name", func(c *ldap.Config) { bindByName(c, "{login}") }, "users.bind_name", `use "{user}"`},
+		{"bind name with a brace alone", func(c *ldap.Config) { bindByName(c, "{user@corp.example") }, "users.bind_name", "brace"},
+		{"bind name that is a DN", func(c *ldap.Config) { bindByName(c, "uid={user},dc=x") }, "users.bind_name", "users.dn_template"},
+		{"bind name and template", func(c *ldap.Config) { bindByName(c, "{user}@x"); c.Users.DNTemplate = "uid={user},dc=x" }, "users.bind_name", "leave one out"},
+		{"bind name and service account", func(c *ldap.Config) { bindByName(c, "{user}@x"); c.BindDN = "cn=svc,dc=x" }, "users.bind_name", "leave out bind_dn"},
 		{"no base", func(c *ldap.Config) { c.Users.Base = "" }, "users.base", "is required"},
 		{"base that is not a DN", func(c *ldap.Config) { c.Users.Base = "people" }, "users.base", "is not a DN"},
 		{"malformed filter", func(c *ldap.Config) { c.Users.Filter = "(uid={user}" }, "users.filter", "is not a filter"},

@@ -4,7 +4,9 @@
 //
 // A login searches for the entry as the service account, binds as the entry with
 // the person's password, checks the entry's account state, and reads the groups.
-// With a DN template the bind comes first, and no search for the entry is needed.
+// With a DN template the bind comes first, and no search for the entry is needed; with
+// a bind name that is no DN the bind comes first, and the search runs with the person's
+// own rights.
 // There are two connection pools, one for searches and one for people's binds: no
 // search runs on a pooled connection that has tried a person's password, so that
 // nothing is read with another person's rights.

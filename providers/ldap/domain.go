@@ -28,8 +28,8 @@ func newDomains(cfg Config, read func(context.Context) ([]string, error)) *domai
 	for _, name := range cfg.Users.Domains {
 		d.configured = append(d.configured, providers.Login(name).Key())
 	}
-	// With a DN template there may be no service account to read them with.
-	if cfg.Preset == presetAD && cfg.Users.Domains == nil && cfg.Users.DNTemplate == "" {
+	// Where the bind comes first there may be no service account to read them with.
+	if cfg.Preset == presetAD && cfg.Users.Domains == nil && !cfg.Users.bindsFirst() {
 		d.read = read
 	}
 	return d

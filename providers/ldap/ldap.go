@@ -14,7 +14,8 @@ import (
 type Provider struct {
 	cfg          Config
 	userFilter   template
-	dnTemplate   template     // nil: entries are searched for
+	dnTemplate   template     // nil: users.dn_template is not set
+	bindName     template     // nil: users.bind_name is not set
 	userBase     *ldap.DN     // nil: users.base is not set
 	attributes   []string     // requested of a person's entry
 	groups       *groupFinder // nil: groups are not configured
@@ -55,6 +56,9 @@ func New(cfg Config) (*Provider, error) {
 			return nil, fmt.Errorf("users.dn_template: %w", err)
 		}
 	}
+	if p.bindName, err = parseTemplate(cfg.Users.BindName); err != nil {
+		return nil, fmt.Errorf("users.bind_name: %w", err)
+	}
 	if cfg.Users.Base != "" {
 		if p.userBase, err = ldap.ParseDN(cfg.Users.Base); err != nil {
 			return nil, fmt.Errorf("users.base: %w", err)
@@ -80,6 +84,9 @@ func (p *Provider) personAttributes() []string {
 	names = append(names, p.cfg.Users.State...)
 	names = append(names, p.cfg.Users.Stamp...)
 	names = append(names, p.cfg.Claims...)
+	if p.bindName != nil && p.cfg.Preset == presetAD {
+		names = append(names, attrSID)
+	}
 	if p.groups != nil {
 		names = append(names, p.groups.attributes()...)
 	}
@@ -95,9 +102,9 @@ func (p *Provider) personAttributes() []string {
 // SetLog implements [providers.LogSetter].
 func (p *Provider) SetLog(log *slog.Logger) { p.warnings.log = log }
 
-// CatchesAll implements [providers.CatchAll]. With a DN template every name has a
-// DN, and a bind does not tell an unknown name from a wrong password.
-func (p *Provider) CatchesAll() bool { return p.dnTemplate != nil }
+// CatchesAll implements [providers.CatchAll]. Where the bind comes first, every name is
+// one to bind with, and a bind does not tell an unknown name from a wrong password.
+func (p *Provider) CatchesAll() bool { return p.cfg.Users.bindsFirst() }
 
 // Fingerprint returns the kind, the base and the subject attribute. It does not
 // depend on the servers: another server of the directory has the same accounts.

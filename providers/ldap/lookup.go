@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -25,6 +26,9 @@ func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*provider
 	values := placeholderValues(string(login), user)
 	if p.dnTemplate != nil {
 		return p.lookupTemplate(began, values)
+	}
+	if p.bindName != nil {
+		return p.lookupBindName(began, user, values)
 	}
 	return p.lookupEntry(ctx, began, providers.Login(user).Key(), values)
 }
@@ -79,8 +83,9 @@ func (p *Provider) lookupTemplate(began time.Time, values func(string) string) (
 	if err != nil {
 		return nil, err
 	}
+	b := firstBind{name: dn, shareKey: "dn " + strings.ToLower(dn), base: dn, scope: ldap.ScopeBaseObject, filter: filter}
 	return &providers.Account{Prove: func(ctx context.Context, password providers.LoginPassword) (*providers.Identity, error) {
-		return p.proveDN(ctx, began, dn, filter, password.Secret)
+		return p.proveFirst(ctx, began, b, password.Secret)
 	}}, nil
 }
 

@@ -71,7 +71,7 @@ func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
 			found[i] = providers.Warningf(providers.KeyOf(err), "%v", err)
 		}
 	}
-	if p.dnTemplate != nil && p.cfg.BindDN == "" {
+	if p.cfg.readsAsPerson() {
 		found = append(found, providers.Infof("entries are read with the person's own rights: what they show is known only at a login"))
 		return append(found, advise(nil, 0, 0)...), nil
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	ldap "github.com/go-ldap/ldap/v3"
-
 	"shorepass/internal/secret"
 	"shorepass/providers"
 )
@@ -58,45 +56,63 @@ func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey st
 	return err
 }
 
-// proveDN binds as a DN and then reads its entry.
-func (p *Provider) proveDN(ctx context.Context, began time.Time, dn, filter string, password secret.Text) (*providers.Identity, error) {
+// firstBind is a bind that comes before the search for the entry.
+type firstBind struct {
+	name     string // a DN, or any other name that the directory takes
+	shareKey string
+
+	base   string // of the search
+	scope  int
+	filter string
+}
+
+// proveFirst binds with a name and then reads the entry.
+func (p *Provider) proveFirst(ctx context.Context, began time.Time, b firstBind, password secret.Text) (*providers.Identity, error) {
 	if err := rejectEmpty(password); err != nil {
 		return nil, err
 	}
-	s, done, err := p.bindAsDN(ctx, "dn "+strings.ToLower(dn), dn, password)
+	s, done, err := p.bindFirst(ctx, b, password)
 	if err != nil {
-		err = fmt.Errorf("%s: %w", dn, err)
+		err = fmt.Errorf("%s: %w", b.name, err)
 		if errors.Is(err, providers.ErrRejected) {
 			p.refusalTimes.record(ctx, began)
 		}
 		return nil, err
 	}
 	defer done()
-	id, err := p.identifyDN(ctx, s, dn, filter)
+	id, err := p.identifyBound(ctx, s, b)
 	return id, afterBind(err)
 }
 
-// bindAsDN binds as a DN. It returns the searcher that reads the entry, which is
+// bindFirst binds with a name. It returns the searcher that reads the entry, which is
 // valid until done: the service account's if there is one, else the person's own.
-func (p *Provider) bindAsDN(ctx context.Context, shareKey, dn string, password secret.Text) (s searcher, done func(), err error) {
-	if p.cfg.BindDN != "" {
-		return p.dir.inShare(shareKey), func() {}, p.dir.checkPassword(ctx, shareKey, dn, password)
+func (p *Provider) bindFirst(ctx context.Context, b firstBind, password secret.Text) (s searcher, done func(), err error) {
+	if !p.cfg.readsAsPerson() {
+		return p.dir.inShare(b.shareKey), func() {}, p.dir.checkPassword(ctx, b.shareKey, b.name, password)
 	}
-	person, err := p.dir.openPersonConn(ctx, shareKey, dn, password)
+	person, err := p.dir.openPersonConn(ctx, b.shareKey, b.name, password)
 	if err != nil {
 		return nil, nil, err
 	}
 	return person, person.close, nil
 }
 
-// identifyDN returns the identity of the entry of a DN whose password is proved.
-func (p *Provider) identifyDN(ctx context.Context, s searcher, dn, filter string) (*providers.Identity, error) {
-	e, err := p.findOne(ctx, s, dn, ldap.ScopeBaseObject, filter)
+// identifyBound returns the identity of the entry of a bind name whose password is
+// proved.
+func (p *Provider) identifyBound(ctx context.Context, s searcher, b firstBind) (*providers.Identity, error) {
+	e, err := p.findOne(ctx, s, b.base, b.scope, b.filter)
 	switch {
 	case errors.Is(err, errNoEntry):
-		return nil, reject("%s is not shown, or users.filter leaves it out", dn)
+		return nil, reject("the entry of %s is not shown, or users.filter leaves it out", b.name)
+	case errors.Is(err, errSeveralEntries):
+		return nil, providers.Reject(providers.Ambiguous, err)
 	case err != nil:
-		return nil, fmt.Errorf("read the account %s: %w", dn, err)
+		return nil, fmt.Errorf("read the account %s: %w", b.name, err)
+	}
+	if person, own := s.(personConn); own && p.bindName != nil {
+		if err := p.checkBound(ctx, person, e); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.checkRestrictions(e); err != nil {
 		return nil, err

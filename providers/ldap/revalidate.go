@@ -15,8 +15,8 @@ func (p *Provider) PerSignIn() bool { return false }
 // Revalidate implements [providers.Revalidator]. It finds the entry by its subject, so
 // that a moved or renamed entry is found, if users.filter still matches it.
 func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*providers.Identity, error) {
-	if p.dnTemplate != nil && p.cfg.BindDN == "" {
-		return nil, fmt.Errorf("%w: users.dn_template without bind_dn", providers.ErrCannotRevalidate)
+	if p.cfg.readsAsPerson() {
+		return nil, fmt.Errorf("%w: there is no bind_dn", providers.ErrCannotRevalidate)
 	}
 	subject, err := subjectFilter(id.Subject, p.cfg.Users.Subject)
 	if err != nil {

@@ -104,6 +104,7 @@ func TestActiveDirectory(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a bind name", func(t *testing.T) { testBindName(t, s) })
 	t.Run("a name with another domain is not mine", func(t *testing.T) {
 		p := newProvider(t, sambaConfig(s))
 		for _, name := range []string{`OTHER\alice`, "alice@other.example", `\alice`, "@ad.example.org"} {

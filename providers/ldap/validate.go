@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	ldap "github.com/go-ldap/ldap/v3"
 
@@ -85,7 +86,9 @@ func (c Config) validateServiceAccount(fault func(key, problem string)) {
 		fault("bind_password", "is required with bind_dn")
 	case c.BindDN == "" && !c.BindPassword.IsZero():
 		fault("bind_dn", "is required with bind_password")
-	case c.BindDN != "" && !isDN(c.BindDN) && !(c.Preset == presetAD && strings.ContainsAny(c.BindDN, `@\`)):
+	case strings.ContainsFunc(c.BindDN, unicode.IsControl) || strings.TrimSpace(c.BindDN) != c.BindDN:
+		fault("bind_dn", fmt.Sprintf("%q has a control character, or a blank at an end", c.BindDN))
+	case c.BindDN != "" && !isDN(c.BindDN) && (strings.Contains(c.BindDN, "=") || c.Preset != "" && c.Preset != presetAD):
 		fault("bind_dn", notDN(c.BindDN))
 	}
 }
@@ -106,6 +109,11 @@ func (c Config) validateUsers(fault func(key, problem string)) {
 	if byTemplate {
 		if problem := dnTemplateProblem(u.DNTemplate); problem != "" {
 			fault("users.dn_template", problem)
+		}
+	}
+	if u.BindName != "" {
+		if problem := c.bindNameProblem(); problem != "" {
+			fault("users.bind_name", problem)
 		}
 	}
 	switch t, err := filterTemplate(u.Filter, "login", "user"); {

@@ -27,6 +27,7 @@ type Answer struct {
 	Code       uint16      // the result code
 	Message    string      // the diagnostic message
 	Referral   []string    // URLs in the result
+	Value      string      // the value of an extended response
 
 	Raw     []byte // these bytes instead of a result
 	Hangup  bool   // close the connection, after Raw or without an answer
@@ -210,6 +211,9 @@ func (a Answer) encode(id int64, operation int) []byte {
 			referral.AppendChild(octets(url))
 		}
 		p.AppendChild(referral)
+	}
+	if a.Value != "" {
+		p.AppendChild(ber.NewString(ber.ClassContext, ber.TypePrimitive, 11, a.Value, ""))
 	}
 	return append(out, message(id, p)...)
 }
