@@ -127,12 +127,15 @@ func newService(cfg Config, s Service) *service {
 	if s.Lifetime != 0 {
 		full.lifetime = s.Lifetime
 	}
-	full.claims = append(full.claims, `{"iss":`...)
-	full.claims = appendText(full.claims, full.issuer)
-	full.claims = append(full.claims, `,"aud":`...)
-	full.claims = appendText(full.claims, full.name)
-	full.claims = append(full.claims, `,"sub":`...)
+	full.claims = beginClaims(full.issuer, full.name)
 	return full
+}
+
+// beginClaims returns the claims that are the same in each token of a service.
+func beginClaims(issuer, service string) []byte {
+	b := appendText([]byte(`{"iss":`), issuer)
+	b = appendText(append(b, `,"aud":`...), service)
+	return append(b, `,"sub":`...)
 }
 
 // readKeys reads the keys of services, those of equal keyFiles once.

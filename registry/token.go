@@ -58,8 +58,13 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 	if err != nil {
 		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
 	}
+	return s.mint(signer, subject, access, now)
+}
+
+// mint signs a token of the service with that key.
+func (s *service) mint(signer *signer, subject string, access []Access, now Clock) (Token, error) {
 	if err := signer.checkValidity(now.Latest); err != nil {
-		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
+		return Token{}, fmt.Errorf("mint for %q: %w", s.name, err)
 	}
 	announced, expiry := s.validity(signer, now.Latest)
 	id := rand.Text()
@@ -67,7 +72,7 @@ func (i *Issuer) Mint(service, subject string, access []Access, now Clock) (Toke
 	claims := s.appendClaims(buf[:0], tokenClaims{subject, now.Earliest.Add(-backdate), expiry, id, access})
 	raw, err := signer.sign(claims)
 	if err != nil {
-		return Token{}, fmt.Errorf("mint for %q: %w", service, err)
+		return Token{}, fmt.Errorf("mint for %q: %w", s.name, err)
 	}
 	return Token{raw: raw, ID: id, ExpiresIn: announced}, nil
 }

@@ -27,6 +27,7 @@ type checkResult struct {
 	Findings  []finding    `json:"findings"` // of the configuration and its files
 	Providers []partResult `json:"providers,omitempty"`
 	Store     *partResult  `json:"store,omitempty"`
+	Registry  *partResult  `json:"registry,omitempty"` // with --registry
 	Services  []string     `json:"services,omitempty"`
 	Rules     int          `json:"rules"`
 }
@@ -50,18 +51,22 @@ type partResult struct {
 
 func newCheck(o *options) *cobra.Command {
 	var live, asJSON bool
+	var registryURL string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and its files and, with --live, the providers and the store",
 		Long: "Loads the configuration and every file that it names, as serve does, checks that serve\n" +
 			"can create and write its files, and prints each fault with file, line, key and cure.\n" +
 			"With --live it also connects to each provider and to the store, and prints what they\n" +
-			"report. It changes nothing. It exits with 1 if there is a fault, and with 0 if there\n" +
-			"are only warnings.",
-		Example: "  shorepass check --config shorepass.toml --live\n  shorepass check --json",
+			"report. With --registry it asks a registry as its clients do, presents tokens that grant\n" +
+			"nothing, and says which setting there or here is wrong. It changes nothing. It exits with\n" +
+			"1 if there is a fault, and with 0 if there are only warnings.",
+		Example: "  shorepass check --config shorepass.toml --live\n" +
+			"  shorepass check --registry https://registry.corp.example\n" +
+			"  shorepass check --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			result, err := check(cmd.Context(), o, live)
+			result, err := check(cmd.Context(), o, live, registryURL)
 			if asJSON {
 				return errors.Join(printJSON(cmd.OutOrStdout(), result), err)
 			}
@@ -70,26 +75,27 @@ func newCheck(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&live, "live", false, "connect to each provider and to the store, and print what they report")
+	cmd.Flags().StringVar(&registryURL, "registry", "", "the `URL` of a registry, to compare with the configuration")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, also where there are faults")
 	return cmd
 }
 
 // check loads the configuration, and checks it. The error is the one with which serve
 // would fail, or says which peer cannot be reached; the result has it as findings.
-func check(ctx context.Context, o *options, live bool) (*checkResult, error) {
+func check(ctx context.Context, o *options, live bool, registryURL string) (*checkResult, error) {
 	result := &checkResult{Config: o.config, Findings: []finding{}}
 	path, err := o.path()
 	if err != nil {
 		return result, result.add(err)
 	}
 	result.Config = path
-	err = result.checkFile(ctx, o, live)
+	err = result.checkFile(ctx, o, live, registryURL)
 	result.Good = err == nil
 	return result, err
 }
 
 // checkFile loads the configuration and builds what serve builds.
-func (c *checkResult) checkFile(ctx context.Context, o *options, live bool) error {
+func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, registryURL string) error {
 	cfg, err := o.loadAll()
 	if err != nil {
 		return c.add(err)
@@ -120,6 +126,9 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool) erro
 	files := errors.Join(checkKeys(cfg), checkTLS(cfg), checkAudit(cfg), broken)
 	if files != nil {
 		c.add(files)
+	}
+	if registryURL != "" {
+		files = errors.Join(files, c.askRegistry(ctx, cfg, registryURL))
 	}
 	if !live {
 		return files
@@ -213,7 +222,11 @@ func (c *checkResult) print(w io.Writer) {
 		state = "has faults"
 	}
 	fmt.Fprintf(w, "%s %s: %d providers, %d services, %d rules\n", c.Config, state, len(c.Providers), len(c.Services), c.Rules)
-	for _, part := range append(slices.Clone(c.Providers), *c.Store) {
+	parts := append(slices.Clone(c.Providers), *c.Store)
+	if c.Registry != nil {
+		parts = append(parts, *c.Registry)
+	}
+	for _, part := range parts {
 		fmt.Fprintf(w, "  %s (%s)\n", part.Name, part.Kind)
 		for _, found := range part.Findings {
 			fmt.Fprint(w, indent(indent(found.String())))

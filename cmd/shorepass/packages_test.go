@@ -16,6 +16,7 @@ var mayImport = map[string][]string{
 	"providers/ldap":         {"providers"},
 	"providers/oidc":         {"providers"},
 	"providers/providertest": {"providers", "throttle"},
+	"client":                 {"registry"},
 	"policy":                 {"registry"}, // not providers: it decides about names, however they were authenticated
 	"session":                {"providers"},
 	"session/sqlite":         {"session", "throttle"},
