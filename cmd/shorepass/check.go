@@ -64,7 +64,7 @@ func newCheck(o *options) *cobra.Command {
 		Example: "  shorepass check --config shorepass.toml --live\n" +
 			"  shorepass check --registry https://registry.corp.example\n" +
 			"  shorepass check --json",
-		Args:    cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			result, err := check(cmd.Context(), o, live, registryURL)
 			if asJSON {
