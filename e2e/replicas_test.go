@@ -74,7 +74,7 @@ func (s *server) launch(t *testing.T) {
 // healthy waits until the server answers.
 func (s *server) healthy(t *testing.T) {
 	t.Helper()
-	s.process.await(t, 30*time.Second, func() error { return checkOK(s.url + "/healthz") })
+	s.awaitOpen(t)
 }
 
 // mustNotStart starts a server, tests that it ends with an error, and returns its
@@ -124,6 +124,12 @@ func (s *server) redemption(token string) *http.Request {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r
+}
+
+// accepted reports whether the credential is good: 403 says that its person has no
+// rights on what was asked.
+func (a answer) accepted() bool {
+	return a.Status == http.StatusOK || a.Status == http.StatusForbidden
 }
 
 // outcome summarizes an answer: its status and, of a token, the granted actions.

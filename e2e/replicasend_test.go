@@ -102,7 +102,7 @@ func replicasLeavers(t *testing.T, pg *postgrestest.Server) {
 			r.converges(t, token, "200 pull", soon, func() { d.Set(t, d.Person("bob"), "pwdAccountLockedTime") }) // the end was only pending
 		}},
 		{"a*", "is locked for a minute", func(t *testing.T, token string) {
-			r.converges(t, token, "200", 0, func() {
+			r.converges(t, token, "403", 0, func() {
 				d.Set(t, d.Person("a*"), "pwdAccountLockedTime", time.Now().UTC().Format("20060102150405Z"))
 				time.Sleep(soon) // every replica has asked the provider
 			})
@@ -115,21 +115,21 @@ func replicasLeavers(t *testing.T, pg *postgrestest.Server) {
 			// second.
 			d.SetPassword(t, d.Person("nameless"), "namelesspw")
 			d.Set(t, d.Person("nameless"), "pwdReset")
-			r.converges(t, token, "200", 0, func() { time.Sleep(soon) })
+			r.converges(t, token, "403", 0, func() { time.Sleep(soon) })
 			token = r[1].login(t, "nameless", "namelesspw")
 			r.converges(t, token, "401", soon, func() { d.SetPassword(t, d.Person("nameless"), secrets.newPassword("nameless")) })
 		}},
 		{"o(brien", "is removed and restored", func(t *testing.T, token string) {
 			r.converges(t, token, "401", soon, func() { d.Rename(t, d.Person("o(brien"), "uid=o(brien", elsewhere) })
-			r.converges(t, token, "200", soon, func() { d.Rename(t, "uid=o(brien,"+elsewhere, "uid=o(brien", d.People) })
+			r.converges(t, token, "403", soon, func() { d.Rename(t, "uid=o(brien,"+elsewhere, "uid=o(brien", d.People) })
 		}},
 		{"josé", "is removed for longer than grace", func(t *testing.T, token string) {
 			r.converges(t, token, "401", soon, func() { d.Rename(t, d.Person("josé"), "uid=josé", elsewhere) })
 			r.converges(t, token, "401", 0, func() { time.Sleep(grace) })
-			r.converges(t, token, "200", soon, func() { d.Rename(t, "uid=josé,"+elsewhere, "uid=josé", d.People) }) // the end was only pending
+			r.converges(t, token, "403", soon, func() { d.Rename(t, "uid=josé,"+elsewhere, "uid=josé", d.People) }) // the end was only pending
 		}},
 		{`dom\user`, "is unchanged", func(t *testing.T, token string) {
-			r.converges(t, token, "200", 0, func() { time.Sleep(4 * time.Second) })
+			r.converges(t, token, "403", 0, func() { time.Sleep(4 * time.Second) })
 		}},
 	} {
 		t.Run(tc.uid+" "+tc.name, func(t *testing.T) {
@@ -150,12 +150,12 @@ func replicasSambaLeavers(t *testing.T, pg *postgrestest.Server) {
 		name, person, before, after string
 		change                      func()
 	}{
-		{"alice", "leaves a group", "200 pull,push", "200", func() { d.Remove(t, d.Group("inner"), "member", d.Person("alice")) }},
+		{"alice", "leaves a group", "200 pull,push", "403", func() { d.Remove(t, d.Group("inner"), "member", d.Person("alice")) }},
 		{"frank", "is disabled", "200 pull", "401", func() { d.Set(t, d.Person("frank"), "userAccountControl", "514") }},
-		{"bob", "expires", "200", "401", func() { d.Set(t, d.Person("bob"), "accountExpires", "132000000000000000") }},
-		{"doej", "has a new password", "200", "401", func() { d.SetPassword(t, d.Person("Doe, J"), secrets.newPassword("doej")) }},
-		{"josé", "is deleted", "200", "401", func() { d.Delete(t, d.Person("josé")) }},
-		{"o(brien", "is locked by a stranger's guesses", "200", "200", func() {
+		{"bob", "expires", "403", "401", func() { d.Set(t, d.Person("bob"), "accountExpires", "132000000000000000") }},
+		{"doej", "has a new password", "403", "401", func() { d.SetPassword(t, d.Person("Doe, J"), secrets.newPassword("doej")) }},
+		{"josé", "is deleted", "403", "401", func() { d.Delete(t, d.Person("josé")) }},
+		{"o(brien", "is locked by a stranger's guesses", "403", "403", func() {
 			for i, s := range r {
 				s.get(t, "service="+service, basic("o(brien", fmt.Sprintf("guess-at-o-brien-%d", i)))
 			}

@@ -119,13 +119,13 @@ func (w *walker) redeem(s *server, g *issuedToken) bool {
 		return false
 	case a.Status == http.StatusServiceUnavailable:
 		return false
-	case a.Status == http.StatusOK && g.revoked:
+	case a.accepted() && g.revoked:
 		w.faults = append(w.faults, fmt.Sprintf("a revoked token of %s was redeemed", w.user))
 	case a.Status == http.StatusUnauthorized && (g.revoked || g.unsure || g.lost):
 	case a.Status == http.StatusUnauthorized && g.cut && w.rotates:
 		g.lost = true
 		w.lost++
-	case a.Status != http.StatusOK:
+	case !a.accepted():
 		w.faults = append(w.faults, fmt.Sprintf("a token that %s received = %v", w.user, a))
 	default:
 		g.cut = false // the earlier redemption rotated no token

@@ -137,7 +137,7 @@ func replicasWrongPasswords(t *testing.T, pg *postgrestest.Server) {
 		for i := range 8 {
 			r[i%3].loginFrom(t, "203.0.113.30", "GET", "josé", fmt.Sprintf("guess-at-josé-%d", i))
 		}
-		r.checkAll(t, token, "200")
+		r.checkAll(t, token, "403") // good, and without rights on the repository
 		want(t, "another person from the stranger's address", r[1].loginFrom(t, "203.0.113.30", "GET", "a*", "a*pw"), 200)
 	})
 	t.Run("fifty concurrent logins with one wrong password ask once", func(t *testing.T) {

@@ -105,7 +105,18 @@ func (s *server) start(t *testing.T) {
 	cmd.Dir = s.dir
 	s.process = start(t, "shorepass", cmd)
 	t.Cleanup(func() { s.stop(t) })
-	s.process.await(t, 30*time.Second, func() error { return checkOK(s.url + "/healthz") })
+	s.awaitOpen(t)
+}
+
+// awaitOpen waits until the server's store is open: before that it answers 503.
+func (s *server) awaitOpen(t *testing.T) {
+	t.Helper()
+	s.process.await(t, 30*time.Second, func() error {
+		if err := checkOK(s.url + "/v2/"); err == nil || !strings.Contains(err.Error(), "401") {
+			return fmt.Errorf("GET /v2/: %v, want 401", err)
+		}
+		return nil
+	})
 }
 
 // stop stores the metrics for the search for secrets, then stops the server, which

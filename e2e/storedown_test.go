@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -29,14 +30,21 @@ func TestStoreDown(t *testing.T) {
 	pg.Stop(t)
 	t.Run("at start", func(t *testing.T) {
 		s := configureServer(t, options{session: fmt.Sprintf("store = %q\nseal_key = { file = %q }\n", store, sealKeyOf(t, r[0]))})
-		said := s.mustNotStart(t, 15*time.Second)
-		for _, want := range []string{"open the store", pg.Address(), "refused"} {
-			if !strings.Contains(said, want) {
-				t.Errorf("it says\n%s\nwant %q in it", said, want)
+		s.launch(t) // which waits for the store
+		s.process.await(t, 15*time.Second, func() error {
+			if len(s.logLines("the store is unavailable; trying again", pg.Address(), "refused")) == 0 {
+				return errors.New("no log line says that the store is away")
 			}
+			return checkOK(s.url + "/healthz")
+		})
+		if a := s.get(t, "service="+service, basic("alice", alice.password)); a.Status != http.StatusServiceUnavailable {
+			t.Errorf("a login before the store was seen = %v, want 503", a)
 		}
-		if strings.Contains(said, "canary") {
+		if said := s.process.output(); strings.Contains(said, "canary") {
 			t.Errorf("it prints the password of the store:\n%s", said)
+		}
+		if err := s.process.stop(); err != nil {
+			t.Errorf("stopped while it waits: %v, want exit 0", err)
 		}
 		if got := s.cli(t, "", "sessions", "list"); got.ok || !strings.Contains(got.text, pg.Address()) {
 			t.Errorf("shorepass sessions list: %v\nwant a failure that names %s", got, pg.Address())

@@ -14,7 +14,7 @@ import (
 // TestLongBodiesAreLimited: long bodies are read unchanged, maxLargeBodies of them
 // concurrently; short bodies are not limited.
 func TestLongBodiesAreLimited(t *testing.T) {
-	s := New(nil, nil, nil, nil, slog.New(slog.DiscardHandler))
+	s := New(nil, nil, slog.New(slog.DiscardHandler))
 	open := func(length int) (*body, *http.Request) {
 		r := httptest.NewRequest(http.MethodPost, "/jwt/auth", strings.NewReader(strings.Repeat("a", length)))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

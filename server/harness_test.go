@@ -146,7 +146,8 @@ func newHarness(t *testing.T, audit server.AuditConfig) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.server = server.New(h.sessions, h.sessions.Admin(), lines, server.NewMetrics(), log)
+	h.server = server.New(lines, server.NewMetrics(), log)
+	h.server.Open(h.sessions, h.sessions.Admin())
 	cfg := server.Config{Paths: []string{"/jwt/auth", "/token"}, Operators: []string{"registry-admins"}}
 	h.generation = server.Generation{Config: cfg.WithDefaults(), Chain: chain, Policy: rules, Issuer: issuer}
 	h.Server = httptest.NewServer(h.server)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"path"
 	"time"
 )
 
@@ -85,12 +86,16 @@ func (s *Server) drain(ctx context.Context) {
 	}
 }
 
-// serveUnready answers every request before the first configuration is in force.
+// serveUnready answers every request while the store is being opened: a migration takes
+// minutes, and a database may start later than this server. Such a process is alive.
 func (s *Server) serveUnready(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/healthz" {
+	switch path.Clean("/" + r.URL.Path) {
+	case "/healthz":
 		s.serveHealth(w, r, nil)
-		return
+	case "/readyz":
+		writeJSON(w, http.StatusServiceUnavailable, readiness{Down: map[string]string{"store": "unavailable"}})
+	default:
+		writeError(w, httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable",
+			retryAfter: retryUnavailable, message: "starting; try again in a moment"})
 	}
-	writeError(w, httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable",
-		retryAfter: retryUnavailable, message: "starting; try again in a moment"})
 }

@@ -36,7 +36,7 @@ func TestFailuresAreLogged(t *testing.T) {
 		{"a bug of ours", errors.New("bug"), 500, slog.LevelError},
 	} {
 		var log bytes.Buffer
-		s := New(nil, nil, nil, nil, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		s := New(nil, nil, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 		failure := new(Generation).wireError(test.err)
 		s.logFailure(httptest.NewRequest(http.MethodGet, "/jwt/auth", nil), new(request), failure)
 		if failure.status != test.status || !strings.Contains(log.String(), "level="+test.level.String()+" ") {

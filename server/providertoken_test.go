@@ -77,7 +77,8 @@ func withIssuer(t *testing.T, sso providers.Provider) (*harness, *firstUses) {
 		t.Fatal(err)
 	}
 	h.generation.Chain = chain
-	h.server = server.New(sessions, sessions.Admin(), lines, server.NewMetrics(), slog.New(slog.DiscardHandler))
+	h.server = server.New(lines, server.NewMetrics(), slog.New(slog.DiscardHandler))
+	h.server.Open(sessions, sessions.Admin())
 	h.Config.Handler = h.server
 	t.Cleanup(func() {
 		h.Close()

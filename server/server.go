@@ -47,8 +47,8 @@ type Generation struct {
 // Server is the http.Handler of all endpoints. It is safe for concurrent use.
 type Server struct {
 	generation  atomic.Pointer[Generation]
-	sessions    Sessions
-	admin       SessionAdmin
+	sessions    Sessions     // set before the first generation, and constant from then on
+	admin       SessionAdmin // likewise
 	audit       *Audit
 	log         *slog.Logger
 	metrics     *Metrics
@@ -75,9 +75,15 @@ type Sessions interface {
 	DoubtedProviders() []string
 }
 
-// New returns a server without a generation: it is not ready before [Server.Reload].
-func New(sessions Sessions, admin SessionAdmin, audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
-	return &Server{sessions: sessions, admin: admin, audit: audit, metrics: metrics, log: log, largeBodies: make(chan struct{}, maxLargeBodies), notReadySeen: make(chan struct{}, 1)}
+// New returns a server without sessions and without a generation. Until [Server.Open]
+// and [Server.Reload] gave it both it answers /healthz, and 503 at any other path.
+func New(audit *Audit, metrics *Metrics, log *slog.Logger) *Server {
+	return &Server{audit: audit, metrics: metrics, log: log, largeBodies: make(chan struct{}, maxLargeBodies), notReadySeen: make(chan struct{}, 1)}
+}
+
+// Open gives the server its sessions. It is called once, before the first Reload.
+func (s *Server) Open(sessions Sessions, admin SessionAdmin) {
+	s.sessions, s.admin = sessions, admin
 }
 
 // Reload swaps in gen for every request that begins after it. The Config of gen must

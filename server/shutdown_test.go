@@ -16,7 +16,7 @@ func TestDrainWithoutAProbe(t *testing.T) {
 		{62 * time.Second, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := New(nil, nil, nil, nil, slog.New(slog.DiscardHandler))
+			s := New(nil, nil, slog.New(slog.DiscardHandler))
 			s.recordProbe(true)
 			time.Sleep(test.since)
 			begin := time.Now()

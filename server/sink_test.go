@@ -107,7 +107,8 @@ func TestAuditIsNotRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.server = server.New(h.sessions, h.sessions.Admin(), audit, metrics, slog.New(slog.DiscardHandler))
+			h.server = server.New(audit, metrics, slog.New(slog.DiscardHandler))
+			h.server.Open(h.sessions, h.sessions.Admin())
 			h.reload(t)
 			address, stop, ended := h.serve(t, nil)
 			h.URL = "http://" + address

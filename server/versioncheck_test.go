@@ -28,7 +28,8 @@ func newVersionCheckServer(t *testing.T) (*Server, *registry.Issuer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(new(session.Sessions), nil, nil, NewMetrics(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s := New(nil, NewMetrics(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s.Open(new(session.Sessions), nil)
 	cfg := Config{
 		PublicURLs: []string{"https://auth.corp.example/", "http://localhost:5001", "http://127.0.0.1:5001", "https://localhost:5001"},
 		Paths:      []string{"/jwt/auth", "/token"},

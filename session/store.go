@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"shorepass/providers"
 )
 
 var (
@@ -17,6 +19,11 @@ var (
 
 	// ErrSpent says that a grant was spent already, or has expired.
 	ErrSpent = errors.New("the grant was spent")
+
+	// ErrUnavailable says that a store cannot be opened now and perhaps later: its
+	// server is down or starting, or another process has locked its file. It is
+	// [providers.ErrUnavailable].
+	ErrUnavailable = providers.ErrUnavailable
 )
 
 // Store stores persons, their sign-ins and sessions, grants, and the settings

@@ -178,14 +178,16 @@ func clientOf(t *testing.T, host, certificate string) *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: trusted}, DisableKeepAlives: true}}
 }
 
-// isAlive waits until the liveness probe of a server succeeds.
+// isAlive waits until a server answers requests.
 func isAlive(t *testing.T, client *http.Client, url string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := client.Get(url + "/healthz")
+		resp, err := client.Get(url + "/v2/")
 		if err == nil {
 			resp.Body.Close()
-			return
+			if resp.StatusCode == http.StatusUnauthorized {
+				return
+			}
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%s is not alive: %v", url, err)

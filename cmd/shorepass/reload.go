@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"shorepass/config"
@@ -19,10 +17,7 @@ const retireAfter = 15 * time.Second
 
 // reloadOnChange reloads the configuration at SIGHUP and whenever one of its files
 // changes, until ctx ends. SIGHUP also reopens the audit file, as log rotation needs.
-func (d *daemon) reloadOnChange(ctx context.Context) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+func (d *daemon) reloadOnChange(ctx context.Context, hangups <-chan os.Signal) {
 	changes := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {

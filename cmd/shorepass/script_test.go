@@ -44,7 +44,7 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"healthy": waitHealthy,
+			"healthy": waitOpen,
 			"get":     get,
 			"until":   until,
 			"expand":  expand,
@@ -55,12 +55,15 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 	}
 }
 
-// waitHealthy is "healthy URL": it waits until the server's liveness probe succeeds.
-func waitHealthy(ts *testscript.TestScript, _ bool, args []string) {
+// waitOpen is "healthy URL": it waits until the server answers requests, which it does
+// once its store is open. It asks for no readiness, since that would be a probe.
+func waitOpen(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if resp, err := http.Get(args[0] + "/healthz"); err == nil {
+		if resp, err := http.Get(args[0] + "/v2/"); err == nil {
 			resp.Body.Close()
-			return
+			if resp.StatusCode == http.StatusUnauthorized {
+				return
+			}
 		}
 	}
 	ts.Fatalf("%s is not healthy", args[0])

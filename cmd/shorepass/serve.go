@@ -46,6 +46,7 @@ func newServe(o *options) *cobra.Command {
 type daemon struct {
 	options  *options
 	log      *slog.Logger
+	backend  backend
 	server   *server.Server
 	sessions *session.Sessions
 	audit    *server.Audit
@@ -73,77 +74,108 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 	if err != nil {
 		return err
 	}
-	log := cfg.Server.NewLogger(cmd.ErrOrStderr())
-	d, err := start(ctx, o, cfg, cmd, log)
+	d, err := newDaemon(o, cfg, cmd)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-
 	listener, err := net.Listen("tcp", cfg.Server.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	ctx, stop := context.WithCancel(ctx)
-	var reloading sync.WaitGroup
-	reloading.Go(func() { d.reloadOnChange(ctx) })
-	defer reloading.Wait()
-	defer stop()
+	hangups := make(chan os.Signal, 1) // one that arrives during the start is remembered
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 
-	log.Info("listening", "address", listener.Addr().String(), "tls", cfg.Server.TLS.Certificate != "")
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		defer stop()
+		ended <- d.run(ctx, cfg, listener, login, cmd, hangups)
+	}()
+	err = d.server.Serve(ctx, listener, d.tlsConfig())
+	stop()
+	return errors.Join(<-ended, err)
+}
+
+// run starts the daemon, whose server listens already, and reloads its configuration
+// until ctx ends.
+func (d *daemon) run(ctx context.Context, cfg *resolvedConfig, listener net.Listener, login string, cmd *cobra.Command, hangups <-chan os.Signal) error {
+	if err := d.start(ctx, cfg); err != nil || ctx.Err() != nil {
+		return err
+	}
+	d.log.Info("listening", "address", listener.Addr().String(), "tls", cfg.Server.TLS.Certificate != "")
 	if login != "" {
 		if err := printLoginCommands(cmd.ErrOrStderr(), d.server.Generation(), login); err != nil {
 			return err
 		}
 	}
-	return d.server.Serve(ctx, listener, d.tlsConfig())
+	d.reloadOnChange(ctx, hangups)
+	return nil
 }
 
-// start builds everything that is needed to answer requests: the store, then the
-// sessions and the throttle, which use it, then the providers, whose answers both of
-// them count: the circuit breakers and the rate limit. After an error nothing stays open.
-func start(ctx context.Context, o *options, cfg *resolvedConfig, cmd *cobra.Command, log *slog.Logger) (_ *daemon, err error) {
-	if err := makeMissingRoot(cfg, log); err != nil {
+// newDaemon checks the keys, certificates and providers, so that a fault in them does not
+// wait for the store, and opens the audit log. After an error nothing
+// stays open.
+func newDaemon(o *options, cfg *resolvedConfig, cmd *cobra.Command) (*daemon, error) {
+	d := &daemon{options: o, log: cfg.Server.NewLogger(cmd.ErrOrStderr()), metrics: server.NewMetrics()}
+	var err error
+	if d.backend, err = newBackend(cfg.Session); err != nil {
 		return nil, err
 	}
-	b, err := newBackend(cfg.Session)
+	if err := errors.Join(checkKeys(cfg), checkTLS(cfg), checkProviders(cfg)); err != nil {
+		return nil, err
+	}
+	secure, err := cfg.Server.TLS.Server()
 	if err != nil {
 		return nil, err
 	}
-	store, err := b.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	d := &daemon{options: o, log: log, metrics: server.NewMetrics()}
-	if d.sessions, err = session.New(ctx, cfg.Session, store, nil, log); err != nil {
-		return nil, err // New has closed the store
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.close())
-		}
-	}()
-	if d.throttle, err = newThrottle(ctx, cfg, store, log); err != nil {
-		return nil, err
-	}
-	gen, err := d.newGeneration(cfg)
-	if err != nil {
-		return nil, err
-	}
-	d.chain = gen.Chain
+	d.tls.Store(secure)
 	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
 		d.metrics.CountAuditFailure()
-		log.Error("an audit line was not written", "error", err)
+		d.log.Error("an audit line was not written", "error", err)
 	})
 	if err != nil {
 		return nil, err
 	}
-	d.server = server.New(d.sessions, d.sessions.Admin(), d.audit, d.metrics, log)
+	d.server = server.New(d.audit, d.metrics, d.log)
+	return d, nil
+}
+
+// checkProviders builds the chain of providers without a store, to find its faults.
+func checkProviders(cfg *resolvedConfig) error {
+	quiet := slog.New(slog.DiscardHandler)
+	limits := throttle.New(throttle.NewMemoryStore(), make([]byte, 32), throttleConfig(cfg), quiet) // for no login
+	defer limits.Close()
+	chain, err := newChain(cfg, limits, providers.Options{Log: quiet})
+	if err != nil {
+		return err
+	}
+	return chain.Close()
+}
+
+// start builds everything that is needed to answer requests: the store, then the
+// sessions and the throttle, which use it, then the providers, whose answers both of
+// them count: the circuit breakers and the rate limit. It returns nil if ctx ends while
+// it waits for the store.
+func (d *daemon) start(ctx context.Context, cfg *resolvedConfig) error {
+	if err := d.openStore(ctx, cfg); err != nil || d.sessions == nil {
+		return err
+	}
+	if err := makeMissingRoot(cfg, d.log); err != nil {
+		return err
+	}
+	gen, err := d.newGeneration(cfg)
+	if err != nil {
+		return err
+	}
+	d.chain = gen.Chain
+	d.server.Open(d.sessions, d.sessions.Admin())
 	d.metrics.AddGauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates expires.",
 		func() float64 { return d.server.Generation().Issuer.Expiry(time.Now()).Seconds() })
 	d.metrics.AddGauge("shorepass_circuit_breakers_open", "Providers whose circuit breakers are open: their refusals are void.",
 		func() float64 { return float64(len(d.sessions.DoubtedProviders())) })
-	return d, d.apply(ctx, cfg, gen)
+	return d.apply(ctx, cfg, gen)
 }
 
 // apply puts a configuration and what was built from it in force.
@@ -170,7 +202,7 @@ func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Gene
 	return nil
 }
 
-// close stops and closes what start has opened: the store, with the sessions, after the
+// close stops and closes what newDaemon and start have opened: the store, with the sessions, after the
 // providers and the throttle, and the audit file last.
 func (d *daemon) close() error {
 	d.retiring.Wait()
@@ -181,11 +213,10 @@ func (d *daemon) close() error {
 	if d.throttle != nil {
 		d.throttle.Close()
 	}
-	err = errors.Join(err, d.sessions.Close())
-	if d.audit != nil {
-		err = errors.Join(err, d.audit.Close())
+	if d.sessions != nil {
+		err = errors.Join(err, d.sessions.Close())
 	}
-	return err
+	return errors.Join(err, d.audit.Close())
 }
 
 // tlsConfig returns the TLS configuration of the listener, or nil for plain HTTP. Each

@@ -113,7 +113,12 @@ type postgresBackend struct{ cfg session.Config }
 
 func (b postgresBackend) kind() string { return "postgres" }
 
-func (b postgresBackend) open(ctx context.Context) (store, error) { return postgres.Open(ctx, b.cfg) }
+func (b postgresBackend) open(ctx context.Context) (store, error) {
+	if err := b.check(); err != nil {
+		return nil, err // before it waits for a database that is away
+	}
+	return postgres.Open(ctx, b.cfg)
+}
 
 func (b postgresBackend) openExisting(ctx context.Context) (store, error) {
 	return postgres.OpenExisting(ctx, b.cfg)

@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 
@@ -14,8 +17,30 @@ import (
 	"shorepass/throttle"
 )
 
-// openError names the operation of an error.
-func openError(err error) error { return fmt.Errorf("open the store: %w", err) }
+// openError names the operation of an error, and marks one that may pass as
+// [session.ErrUnavailable].
+func openError(err error) error {
+	if isAway(err) {
+		return fmt.Errorf("open the store: %w: %w", session.ErrUnavailable, err)
+	}
+	return fmt.Errorf("open the store: %w", err)
+}
+
+// isAway reports whether no server answers, or one that is starting or stopping, has no
+// connection left, or is a standby. A server that refuses the user, the database or TLS
+// is an error of the configuration.
+func isAway(err error) bool {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		class := pgErr.Code[:min(2, len(pgErr.Code))]
+		return class == "08" || class == "57" || class == "53" || pgErr.Code == "25006"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return false
+	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	_, network := errors.AsType[net.Error](err)
+	return connecting || network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
+}
 
 // withHint adds to an error what the operator can do about it. The driver's text has
 // the host, the user and the database, and never the password.

@@ -12,7 +12,7 @@ import (
 func withHint(err error) error {
 	switch sqlite.ErrCode(err).ToPrimary() {
 	case sqlite.ResultBusy, sqlite.ResultLocked:
-		return fmt.Errorf("another process has locked the file for more than %v; stop it, or wait until it is done: %w", busyTimeout, err)
+		return fmt.Errorf("another process has locked the file for more than %v; stop it, or wait until it is done: %w: %w", busyTimeout, session.ErrUnavailable, err)
 	case sqlite.ResultFull:
 		return fmt.Errorf("the disk is full; nothing was lost, make room: %w: %w", session.ErrFull, err)
 	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
