@@ -109,7 +109,7 @@ func (g *Generation) wireError(err error) httpError {
 			message: "the user name contains a control character, is not UTF-8, or is too long"}
 	case errors.Is(err, registry.ErrUnknownService):
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
-			message: "the service parameter is missing or names no registry that is served here"}
+			message: unknownServiceMessage(err)}
 	case errors.Is(err, registry.ErrDisabled):
 		return unauthorized("this registry is disabled here; ask "+g.Config.Contact, err)
 	case errors.Is(err, registry.ErrTooManyScopes):
@@ -122,6 +122,24 @@ func (g *Generation) wireError(err error) httpError {
 	}
 	return httpError{status: http.StatusInternalServerError, code: codeUnknown, oauth: "server_error", cause: err,
 		message: "internal error, whose cause is in the log under this request's id; ask " + g.Config.Contact}
+}
+
+// serviceError is registry.ErrUnknownService or ErrDisabled with the service that was
+// asked, as the client and the audit line may have it. No answer lists the services.
+type serviceError struct {
+	asked string // empty where the parameter is missing
+	err   error
+}
+
+func (e serviceError) Error() string { return fmt.Sprintf("%v: %q", e.err, e.asked) }
+func (e serviceError) Unwrap() error { return e.err }
+
+func unknownServiceMessage(err error) string {
+	unknown, _ := errors.AsType[serviceError](err)
+	if unknown.asked == "" {
+		return "the service parameter is missing; set auth.token.service in the registry's configuration"
+	}
+	return fmt.Sprintf("no registry that is served here has the service %q; correct auth.token.service in the registry's configuration, or token.services here", unknown.asked)
 }
 
 // inMinutes formats a duration for people, rounded up to minutes.

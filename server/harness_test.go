@@ -41,6 +41,7 @@ type harness struct {
 	sessions   *session.Sessions
 	generation server.Generation
 	audit      *auditLog
+	lines      *server.Audit // which writes to audit
 	local      *countingProvider
 	store      *failingStore
 }
@@ -146,6 +147,7 @@ func newHarness(t *testing.T, audit server.AuditConfig) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.lines = lines
 	h.server = server.New(lines, server.NewMetrics(), log)
 	h.server.Open(h.sessions, h.sessions.Admin())
 	cfg := server.Config{Paths: []string{"/jwt/auth", "/token"}, Operators: []string{"registry-admins"}}

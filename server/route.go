@@ -51,6 +51,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		found, ok = gen.routes[path.Clean("/"+r.URL.Path)]
 	}
+	if !ok && isTokenRequest(r) {
+		s.observed("", s.serveWrongPath)(w, r, gen)
+		return
+	}
 	if !ok {
 		writeError(w, httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})
 		return

@@ -54,6 +54,7 @@ type Server struct {
 	metrics     *Metrics
 	largeBodies chan struct{} // semaphore, see body.go
 	spoofWarned atomic.Bool   // the warning about an untrusted proxy was logged
+	wrongPaths  logLimit
 
 	stopping     atomic.Bool
 	lastProbe    atomic.Int64  // time of the last readiness probe, in Unix seconds

@@ -77,9 +77,14 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	if err != nil {
 		return err
 	}
-	if q.service, err = gen.Issuer.Service(q.service); err != nil {
-		return err
+	service, err := gen.Issuer.Service(q.service)
+	if err != nil {
+		asked := auditText(q.service)
+		q.service = "" // the audit line names only services that exist there
+		req.noteQuestion(q)
+		return serviceError{asked, err}
 	}
+	q.service = service
 	req.noteQuestion(q)
 
 	caller, err := s.authenticate(ctx, gen, q.credential, q.service, req)
