@@ -111,9 +111,15 @@ func (s *server) start(t *testing.T) {
 // awaitOpen waits until the server's store is open: before that it answers 503.
 func (s *server) awaitOpen(t *testing.T) {
 	t.Helper()
+	client := http.Client{Timeout: 5 * time.Second}
 	s.process.await(t, 30*time.Second, func() error {
-		if err := checkOK(s.url + "/v2/"); err == nil || !strings.Contains(err.Error(), "401") {
-			return fmt.Errorf("GET /v2/: %v, want 401", err)
+		res, err := client.Get(s.url + "/v2/")
+		if err != nil {
+			return err
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusUnauthorized {
+			return fmt.Errorf("GET /v2/: %s, want 401", res.Status)
 		}
 		return nil
 	})

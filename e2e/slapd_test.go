@@ -142,7 +142,7 @@ func TestSlapdLogins(t *testing.T) {
 		} {
 			s := newServer(t, options{providers: slapdTOML(d, tc.toml), rules: directoryRules})
 			for uid, want := range map[string]string{"alice": tc.alice, "bob": tc.bob} {
-				if a := s.get(t, "service="+service+"&scope="+teamScope, basic(loginOf(uid))); a.Status != http.StatusOK || a.granted(t) != want {
+				if a := s.get(t, "service="+service+"&scope="+teamScope, basic(loginOf(uid))); !a.accepted() || a.granted(t) != want {
 					t.Errorf("groups %s: %s is granted %v, want %q", tc.name, uid, a, want)
 				}
 			}
@@ -229,7 +229,7 @@ actions = ["pull"]
 	granted := func(when string, want map[string]string) {
 		t.Helper()
 		for uid, want := range want {
-			if a := s.get(t, "service="+service+"&scope="+teamScope, basic(loginOf(uid))); a.Status != http.StatusOK || a.granted(t) != want {
+			if a := s.get(t, "service="+service+"&scope="+teamScope, basic(loginOf(uid))); !a.accepted() || a.granted(t) != want {
 				t.Errorf("%s %s is granted %v, want %q", when, uid, a, want)
 			}
 		}
@@ -340,7 +340,7 @@ func TestSlapdLeaver(t *testing.T) {
 	if a := redeem("o(brien"); a.Status != http.StatusUnauthorized {
 		t.Errorf("after an entry was deleted = %v, want 401", a)
 	}
-	if a := redeem("josé"); a.Status != http.StatusOK {
+	if a := redeem("josé"); !a.accepted() {
 		t.Errorf("an account without a change = %v, want 200", a)
 	}
 }

@@ -88,23 +88,32 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 	defer signal.Stop(hangups)
 
 	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
+	opened, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer stop()
-		ended <- d.run(ctx, cfg, listener, login, cmd, hangups)
+		err := d.start(ctx, cfg)
+		close(opened)
+		if err == nil && ctx.Err() == nil {
+			err = d.run(ctx, listener.Addr(), login, cmd, hangups)
+		}
+		ended <- err
 	}()
+	select {
+	case <-opened:
+	case <-time.After(acceptAfter):
+	}
 	err = d.server.Serve(ctx, listener, d.tlsConfig())
 	stop()
 	return errors.Join(<-ended, err)
 }
 
-// run starts the daemon, whose server listens already, and reloads its configuration
-// until ctx ends.
-func (d *daemon) run(ctx context.Context, cfg *resolvedConfig, listener net.Listener, login string, cmd *cobra.Command, hangups <-chan os.Signal) error {
-	if err := d.start(ctx, cfg); err != nil || ctx.Err() != nil {
-		return err
-	}
-	d.log.Info("listening", "address", listener.Addr().String(), "tls", cfg.Server.TLS.Certificate != "")
+// acceptAfter is how long connections wait in the backlog of the listener while the
+// server starts. A start mostly takes less, and then no client gets a 503.
+const acceptAfter = 2 * time.Second
+
+// run reloads the configuration of a daemon that has started until ctx ends.
+func (d *daemon) run(ctx context.Context, address net.Addr, login string, cmd *cobra.Command, hangups <-chan os.Signal) error {
+	d.log.Info("listening", "address", address.String(), "tls", d.tls.Load() != nil)
 	if login != "" {
 		if err := printLoginCommands(cmd.ErrOrStderr(), d.server.Generation(), login); err != nil {
 			return err
