@@ -17,7 +17,7 @@ import (
 type auditLine struct {
 	Time    time.Time `json:"time"`    // when the request began, by the store's clock, which all replicas use
 	Request string    `json:"request"` // the request's id, which the client receives as X-Request-Id
-	Status  int       `json:"status"`  // of the answer
+	Status  int       `json:"status"`  // of the answer; 401 also where the docker engine gets 403 for it (engine.go)
 
 	// The principal. Unless authenticated, User is "", and Subject, Provider and
 	// Method are left out.

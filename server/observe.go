@@ -41,7 +41,7 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation
 		failure = gen.wireError(required)
 	}
 	s.logFailure(r, req, failure)
-	writeError(w, failure)
+	writeError(w, failure.shownByEngine(req.origin.userAgent, len(req.line.Asked) > 0))
 }
 
 // answer records the request and then sends body with status 200.
