@@ -42,13 +42,14 @@ type fakeAccount struct {
 	refusal                 error  // to the right password
 }
 
-func (d *directory) Fingerprint() string          { return "fake " + d.print }
-func (d *directory) TrustsIssuer(iss string) bool { return slices.Contains(d.issuers, iss) }
-func (d *directory) CatchesAll() bool             { return d.catches }
-func (d *directory) Domains() []string            { return d.domains }
-func (d *directory) PerSignIn() bool              { return d.catches }
-func (d *directory) OneTokenPerPerson() bool      { return d.one }
-func (d *directory) RevokeWhen() RevokeWhen       { return RevokeLast }
+func (d *directory) Fingerprint() string           { return "fake " + d.print }
+func (d *directory) TrustsIssuer(iss string) bool  { return slices.Contains(d.issuers, iss) }
+func (d *directory) CatchesAll() bool              { return d.catches }
+func (d *directory) Domains() []string             { return d.domains }
+func (d *directory) PerSignIn() bool               { return d.catches }
+func (d *directory) OneTokenPerPerson() bool       { return d.one }
+func (d *directory) Reauthenticate() time.Duration { return time.Hour }
+func (d *directory) RevokeWhen() RevokeWhen        { return RevokeLast }
 func (d *directory) Accepts(kind Kind) bool {
 	if d.takes == nil {
 		return kind == Password

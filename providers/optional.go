@@ -90,7 +90,7 @@ type Revoker interface {
 }
 
 // RefreshTokenOptions is a Revalidator with options on the lifetime of its refresh
-// tokens.
+// tokens, and of what they vouch for.
 type RefreshTokenOptions interface {
 	// OneTokenPerPerson reports whether the provider stores one refresh token for each
 	// person, so that a login invalidates that of the login before.
@@ -98,6 +98,10 @@ type RefreshTokenOptions interface {
 
 	// RevokeWhen returns when a RefreshToken is to be revoked.
 	RevokeWhen() RevokeWhen
+
+	// Reauthenticate returns how long after a person signed in their sessions
+	// end, although the RefreshToken is still accepted; 0 for no limit.
+	Reauthenticate() time.Duration
 }
 
 // RevokeWhen is the event at which a RefreshToken is to be revoked.

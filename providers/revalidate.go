@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"shorepass/internal/secret"
 )
@@ -63,6 +64,15 @@ func (c *Chain) RevokeWhen(provider string) RevokeWhen {
 		return m.refreshOptions.RevokeWhen()
 	}
 	return RevokeSignIn
+}
+
+// Reauthenticate returns how long after a person signed in at that provider their
+// sessions end, 0 for no limit.
+func (c *Chain) Reauthenticate(provider string) time.Duration {
+	if m := c.member(provider); m != nil && m.refreshOptions != nil {
+		return m.refreshOptions.Reauthenticate()
+	}
+	return 0
 }
 
 // RevokeRefreshToken has the provider revoke a refresh token that will not be used again.

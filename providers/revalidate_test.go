@@ -61,6 +61,9 @@ func TestRevalidate(t *testing.T) {
 	if d.one = true; c.PerSignIn("corp") || c.RevokeWhen("corp") != RevokeLast || c.RevokeWhen("gone") != RevokeSignIn {
 		t.Error("PerSignIn and RevokeWhen do not return the options of the provider")
 	}
+	if c.Reauthenticate("corp") != time.Hour || c.Reauthenticate("gone") != 0 {
+		t.Error("Reauthenticate does not return the option of the provider")
+	}
 	if err := c.RevokeRefreshToken(t.Context(), "corp", secret.New("r")); err != nil || len(d.revoked) != 1 {
 		t.Errorf("RevokeRefreshToken = %v with %d revoked, want one", err, len(d.revoked))
 	}

@@ -59,15 +59,15 @@ func (a *Admin) List(ctx context.Context, sel Selector) ([]Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, *a.generation.Load().cfg.listed(listed))
+		all = append(all, *a.generation.Load().listed(listed))
 	}
 	slices.SortStableFunc(all, func(a, b Session) int { return b.Created.Compare(a.Created) })
 	return all, nil
 }
 
 // listed returns a session with all that a list shows.
-func (c *Config) listed(one *selectedSession) *Session {
-	s := c.session(&one.Row, one.identity, one.LastUsed)
+func (g *generation) listed(one *selectedSession) *Session {
+	s := g.session(&one.Row, one.identity, one.LastUsed)
 	s.Client, s.Last, s.Ended, s.Reason, s.By = one.Client, one.Last, one.Ended, one.reason(), one.By
 	s.Label, s.MadeBy = one.Label, one.MadeBy
 	return s
@@ -150,7 +150,7 @@ func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (
 	if err != nil {
 		return nil, false, err
 	}
-	was = a.generation.Load().cfg.listed(found)
+	was = a.generation.Load().listed(found)
 	if !was.Ended.IsZero() {
 		return was, false, nil // a password cached now is from a later login
 	}

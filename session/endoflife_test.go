@@ -46,7 +46,44 @@ func TestEndOfLife(t *testing.T) {
 			row.LastUsed = noon.Add(tc.age - tc.used)
 		}
 		for after, want := range map[time.Duration]Reason{tc.age: "", tc.over - time.Millisecond: "", tc.over: tc.becomes} {
-			if got := cfg.endOfLife(row, noon.Add(after)); got != want {
+			if got := cfg.endOfLife(row, 0, noon.Add(after)); got != want {
+				t.Errorf("%s, after %v: endOfLife = %q, want %q", tc.name, after, got, want)
+			}
+		}
+	}
+}
+
+// TestReauthenticate: a session of any kind ends so long after the person signed in at
+// the provider, whatever its own lifetime (D15).
+func TestReauthenticate(t *testing.T) {
+	cfg := Config{}.WithDefaults()
+	for _, tc := range []struct {
+		name           string
+		kind           Kind
+		signedIn       time.Duration // before the session was made
+		reauthenticate time.Duration
+		stored         time.Duration // Expires, after its making
+		expires        time.Duration // after its making
+		becomes        Reason
+	}{
+		{"no limit", KindRefresh, 0, 0, 365 * day, 365 * day, ReasonExpired},
+		{"a limit", KindRefresh, 0, day, 365 * day, day, ReasonSignIn},
+		{"signed in before", KindRefresh, 20 * time.Hour, day, 365 * day, 4 * time.Hour, ReasonSignIn},
+		{"signed in too long ago", KindRefresh, 2 * day, day, 365 * day, -day, ReasonSignIn},
+		{"stored with the limit", KindRefresh, 0, day, day, day, ReasonSignIn},
+		{"stored with another limit", KindRefresh, 0, 7 * day, day, day, ReasonExpired},
+		{"longer than its lifetime", KindBrowser, 0, 7 * day, day, day, ReasonExpired},
+		{"browser", KindBrowser, 0, time.Hour, day, time.Hour, ReasonSignIn},
+		{"PAT", KindPAT, time.Hour, day, 90 * day, 23 * time.Hour, ReasonSignIn},
+		{"one-time", KindOneTime, 23*time.Hour + 55*time.Minute, day, 10 * time.Minute, 5 * time.Minute, ReasonSignIn},
+	} {
+		row := &Row{Kind: tc.kind, Login: Login{Method: "password", Time: noon.Add(-tc.signedIn)}, Created: noon, Expires: noon.Add(tc.stored)}
+		if got := cfg.expires(row, tc.reauthenticate).Sub(noon); got != tc.expires {
+			t.Errorf("%s: it expires after %v, want %v", tc.name, got, tc.expires)
+		}
+		row.LastUsed = noon.Add(tc.expires)
+		for after, want := range map[time.Duration]Reason{tc.expires - time.Millisecond: "", tc.expires: tc.becomes} {
+			if got := cfg.endOfLife(row, tc.reauthenticate, noon.Add(after)); got != want {
 				t.Errorf("%s, after %v: endOfLife = %q, want %q", tc.name, after, got, want)
 			}
 		}

@@ -31,14 +31,15 @@ type fakeProviders struct {
 	slow   time.Duration // how long an answer takes
 	revoke providers.RevokeWhen
 
-	mu       sync.Mutex
-	accounts map[string]*account // by subject
-	prints   map[string]string
-	isDown   bool
-	asked    int
-	rotated  int
-	reused   int
-	revoked  []string // "provider token"
+	mu             sync.Mutex
+	accounts       map[string]*account      // by subject
+	reauthenticate map[string]time.Duration // by provider
+	prints         map[string]string
+	isDown         bool
+	asked          int
+	rotated        int
+	reused         int
+	revoked        []string // "provider token"
 }
 
 func newFakeProviders() *fakeProviders {
@@ -143,6 +144,11 @@ func (p *fakeProviders) Fingerprint(provider string) string {
 func (p *fakeProviders) PerSignIn(provider string) bool { return provider == "sso" }
 
 func (p *fakeProviders) RevokeWhen(string) providers.RevokeWhen { return p.revoke }
+func (p *fakeProviders) Reauthenticate(provider string) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reauthenticate[provider]
+}
 
 func (p *fakeProviders) Forget(func(*providers.Identity) bool) {}
 

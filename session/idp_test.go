@@ -83,6 +83,7 @@ func (p *idp) RevokeRefreshToken(_ context.Context, _ string, providerToken secr
 
 func (p *idp) Fingerprint(string) string              { return "print" }
 func (p *idp) PerSignIn(string) bool                  { return !p.one }
+func (p *idp) Reauthenticate(string) time.Duration    { return 0 }
 func (p *idp) RevokeWhen(string) providers.RevokeWhen { return p.when }
 func (*idp) Forget(func(*providers.Identity) bool)    {}
 

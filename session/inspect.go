@@ -22,7 +22,7 @@ func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error
 	if err := g.checkLive(&found.Row, found.identity); err != nil {
 		return nil, err
 	}
-	if why := g.cfg.endOfLife(&found.Row, a.clock.now()); why != "" {
+	if why := g.cfg.endOfLife(&found.Row, g.reauthenticate(found.Provider), a.clock.now()); why != "" {
 		return nil, refused("it ended: " + string(why))
 	}
 	if s := &found.SignIn; found.Login.Method != providers.MethodIDToken && s.refuses() {
@@ -31,7 +31,7 @@ func (a *Admin) Inspect(ctx context.Context, token secret.Text) (*Session, error
 	if otherStamp(found.Stamp, found.SignIn.Stamp) {
 		return nil, refused("its person's password changed since its login")
 	}
-	return g.cfg.listed(found), nil
+	return g.listed(found), nil
 }
 
 // ServiceOf returns the service that a token was issued for, also if its

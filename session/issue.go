@@ -98,9 +98,7 @@ func (s *Sessions) newDraft(g *generation, o draftOptions) (*Draft, secret.Text)
 
 // create writes a session to the store, and returns it with its token.
 func (s *Sessions) create(ctx context.Context, g *generation, d *Draft, token secret.Text, id *providers.Identity) (*Session, error) {
-	if longest := d.Created.Add(g.cfg.lifetime(&d.Row)); d.Expires.IsZero() || longest.Before(d.Expires) {
-		d.Expires = longest
-	}
+	d.Expires = g.cfg.expires(&d.Row, g.reauthenticate(id.Provider))
 	// A client that disconnects must not cancel the write: the provider's
 	// refresh token would stay valid without a row.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
@@ -121,7 +119,7 @@ func (s *Sessions) create(ctx context.Context, g *generation, d *Draft, token se
 	case err != nil:
 		return nil, unavailable(fmt.Errorf("store a new session: %w", err))
 	}
-	made := g.cfg.session(&d.Row, id, d.Created)
+	made := g.session(&d.Row, id, d.Created)
 	made.Token, made.Client, made.Label = token, d.Client, d.Label
 	return made, nil
 }
@@ -146,7 +144,7 @@ func (s *Sessions) RevokeProviderToken(id *providers.Identity) {
 }
 
 // session returns a row as a Session.
-func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *Session {
+func (g *generation) session(row *Row, known *providers.Identity, used time.Time) *Session {
 	id := *known // a copy: groups and claims are shared, and never changed
 	id.Method, id.AuthTime, id.ACR, id.AMR = row.method(), row.Login.Time, row.Login.ACR, row.Login.AMR
 	id.Stamp, id.RefreshToken = row.Stamp, secret.Text{}
@@ -157,7 +155,7 @@ func (c *Config) session(row *Row, known *providers.Identity, used time.Time) *S
 	}
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id, Limits: row.Limits, LoginName: row.Login.Name,
-		Created: row.Created, Expires: c.expires(row), LastUsed: used, LastVouched: row.SignIn.LastVouched, row: origin,
+		Created: row.Created, Expires: g.cfg.expires(row, g.reauthenticate(id.Provider)), LastUsed: used, LastVouched: row.SignIn.LastVouched, row: origin,
 	}
 }
 

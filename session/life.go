@@ -18,6 +18,7 @@ const (
 	ReasonStamp     Reason = "password changed" // another Stamp
 	ReasonGone      Reason = "account gone"     // the provider said so for longer than grace
 	ReasonExpired   Reason = "expired"          // its lifetime, or a bound of it
+	ReasonSignIn    Reason = "sign-in too old"  // the person signed in longer ago than the provider's reauthenticate
 	ReasonIdle      Reason = "idle"             // not redeemed for idle
 	ReasonUnused    Reason = "never used"       // not redeemed within unused
 	ReasonPerPerson Reason = "too many"         // over per_person, or another kind's bound
@@ -43,7 +44,8 @@ func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Reason: r
 //
 // The lifetime of a session that began with an ID token is also at most
 // ci_lifetime, and that of one whose provider cannot revalidate at most
-// unchecked_lifetime.
+// unchecked_lifetime. A session of any kind whose provider has reauthenticate ends
+// so long after the person signed in there (auth_time), at the latest.
 type lifetimes struct {
 	total, idle, unused time.Duration // 0 is no timeout
 }
@@ -76,19 +78,26 @@ func (c *Config) lifetime(row *Row) time.Duration {
 }
 
 // expires returns when a session expires: as set at its creation, or earlier if
-// the configuration has been tightened since.
-func (c *Config) expires(row *Row) time.Time {
-	if sooner := row.Created.Add(c.lifetime(row)); sooner.Before(row.Expires) {
-		return sooner
+// the configuration has been tightened since. reauthenticate is the provider's, 0
+// for none.
+func (c *Config) expires(row *Row, reauthenticate time.Duration) time.Time {
+	expires := row.Expires
+	if lifetime := row.Created.Add(c.lifetime(row)); expires.IsZero() || lifetime.Before(expires) {
+		expires = lifetime
 	}
-	return row.Expires
+	if due := row.Login.Time.Add(reauthenticate); reauthenticate > 0 && due.Before(expires) {
+		expires = due
+	}
+	return expires
 }
 
 // endOfLife returns which of its timeouts a session has reached, or "".
-func (c *Config) endOfLife(row *Row, now time.Time) Reason {
+func (c *Config) endOfLife(row *Row, reauthenticate time.Duration, now time.Time) Reason {
 	life := c.lifetimes(row.Kind)
 	switch {
-	case !now.Before(c.expires(row)):
+	case reauthenticate > 0 && !now.Before(row.Login.Time.Add(reauthenticate)):
+		return ReasonSignIn
+	case !now.Before(c.expires(row, reauthenticate)):
 		return ReasonExpired
 	case life.unused > 0 && row.LastUsed.IsZero() && !now.Before(row.Created.Add(life.unused)):
 		return ReasonUnused

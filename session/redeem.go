@@ -57,7 +57,7 @@ func (s *Sessions) redeem(ctx context.Context, client Client, find findFunc) (*S
 		return nil, err
 	}
 	s.usage.record(found.row, client, found.at)
-	return found.gen.cfg.session(found.row, found.id, found.at), nil
+	return found.gen.session(found.row, found.id, found.at), nil
 }
 
 // redeemable is a session or grant that passed every check.
@@ -142,7 +142,7 @@ func (s *Sessions) checkRow(ctx context.Context, g *generation, row *Row, known 
 	if err := g.checkLive(row, known); err != nil {
 		return err
 	}
-	why := g.cfg.endOfLife(row, now)
+	why := g.cfg.endOfLife(row, g.reauthenticate(known.Provider), now)
 	if why == "" {
 		return nil
 	}

@@ -126,6 +126,10 @@ type Providers interface {
 	// RevokeWhen returns when that provider's refresh tokens are to be revoked.
 	RevokeWhen(provider string) providers.RevokeWhen
 
+	// Reauthenticate returns how long after a person signed in at that provider
+	// its sessions end, whatever the provider answers since; 0 for no limit.
+	Reauthenticate(provider string) time.Duration
+
 	// Forget drops the cached passwords of the identities that match returns
 	// true for. It asks no provider.
 	Forget(match func(*providers.Identity) bool)
@@ -193,6 +197,14 @@ type Sessions struct {
 type generation struct {
 	cfg       Config
 	providers Providers // nil where none are
+}
+
+// reauthenticate returns the Reauthenticate of a provider, 0 without providers.
+func (g *generation) reauthenticate(provider string) time.Duration {
+	if g.providers == nil {
+		return 0
+	}
+	return g.providers.Reauthenticate(provider)
 }
 
 // forget drops the cached passwords of the identities that match returns true

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
@@ -261,6 +263,57 @@ func TestAuthTime(t *testing.T) {
 	id, err = present(p, t, i.IDToken(map[string]any{"auth_time": time.Now().Add(time.Hour).Unix()}))
 	if err != nil || id.AuthTime.After(time.Now()) {
 		t.Errorf("AuthTime = %v, %v, want no time in the future", id, err)
+	}
+}
+
+// TestReauthenticate: a person who signed in at the provider longer ago than
+// reauthenticate is rejected with a token as the password, and a password counts as a
+// sign-in now, whatever auth_time says (D15). A refresh answers for a session, which has
+// the limit itself.
+func TestReauthenticate(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	for _, test := range []struct {
+		name  string
+		limit time.Duration
+		age   any // of auth_time; nil for none
+		want  bool
+	}{
+		{"no limit", 0, 48 * time.Hour, true},
+		{"within", 24 * time.Hour, 23 * time.Hour, true},
+		{"too long ago", 24 * time.Hour, 24 * time.Hour, false},
+		{"no auth_time", 24 * time.Hour, nil, true},
+	} {
+		claims := map[string]any{}
+		if age, ok := test.age.(time.Duration); ok {
+			claims["auth_time"] = time.Now().Add(-age).Unix()
+		}
+		i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+			serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "refresh_token": "r", "id_token": i.IDToken(maps.Clone(claims))})(w, r)
+		})
+		p := newProvider(t, i.URL, func(c *oidc.Config) {
+			c.Grants, c.Audience = []string{"password", "refresh_token", "id_token"}, []string{"registry"}
+			c.Users.Claim, c.Groups.Claim, c.Reauthenticate = "sub", "", test.limit
+		})
+		check := func(how string, err error, want bool) {
+			t.Helper()
+			if (err == nil) != want || err != nil && providers.ReasonOf(err) != providers.RefusedByConfig {
+				t.Errorf("%s, %s: %v, want accepted %v", test.name, how, err, want)
+			}
+		}
+		_, err := present(p, t, i.IDToken(maps.Clone(claims)))
+		check("ID token", err, test.want)
+		_, err = p.RedeemRefreshToken(t.Context(), secret.New("r"))
+		check("refresh token", err, test.want)
+		id, err := authenticate(t.Context(), p, offline("alice", "pw"))
+		check("password", err, true)
+		if id == nil || time.Since(id.AuthTime) > time.Minute {
+			t.Errorf("%s: AuthTime of a password login = %v, want now", test.name, id)
+		}
+		_, err = p.Revalidate(t.Context(), &providers.Identity{RefreshToken: secret.New("r")})
+		check("refresh", err, true)
+		if got := p.Reauthenticate(); got != test.limit {
+			t.Errorf("Reauthenticate() = %v, want %v", got, test.limit)
+		}
 	}
 }
 

@@ -112,6 +112,14 @@ type Config struct {
 	// Default "sign_in".
 	Revoke string `toml:"revoke"`
 
+	// Reauthenticate is how long after a person signed in at the provider (auth_time)
+	// sessions end, so that docker login asks for the password again although the
+	// provider still accepts refresh tokens. For a provider that refreshes without
+	// looking at the account, as LemonLDAP::NG does from its own session: then a
+	// leaver keeps access for so long, and no longer. At least "1m". Default: no
+	// limit.
+	Reauthenticate time.Duration `toml:"reauthenticate"`
+
 	// TLS is for connections to the provider: ca for its certificate,
 	// certificate and key if it requires a client certificate.
 	TLS tlsconf.Config `toml:"tls"`
@@ -198,6 +206,9 @@ var asymmetricAlgorithms = []string{
 // maxTimeout is the time limit of the whole chain: docker gives up after 15
 // seconds.
 const maxTimeout = 10 * time.Second
+
+// minReauthenticate leaves time for the pull or push after a login.
+const minReauthenticate = time.Minute
 
 // ClaimNames returns the names of the claims that rules can use.
 func (c Config) ClaimNames() []string { return c.Claims }

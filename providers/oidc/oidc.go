@@ -147,6 +147,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	if idToken(token) != "" {
 		id.ACR, id.AMR = sets[0].authentication()
 	}
+	id.AuthTime = time.Now() // by the password; auth_time may be that of the provider's session
 	if wantsRefreshToken {
 		id.RefreshToken = secret.New(token.RefreshToken)
 	}
@@ -190,6 +191,9 @@ func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text
 	if err != nil {
 		return nil, err
 	}
+	if err := p.checkSignIn(id); err != nil {
+		return nil, err
+	}
 	id.RefreshToken = secret.New(token.RefreshToken)
 	return id, nil
 }
@@ -206,6 +210,9 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 	}
 	id, err := p.mapper.identity(ctx, claimSets{claims})
 	if err != nil {
+		return nil, err
+	}
+	if err := p.checkSignIn(id); err != nil {
 		return nil, err
 	}
 	id.ACR, id.AMR = claims.authentication()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
@@ -18,6 +19,18 @@ func (p *Provider) OneTokenPerPerson() bool { return p.cfg.SignIns == signInsOne
 
 // RevokeWhen implements [providers.RefreshTokenOptions].
 func (p *Provider) RevokeWhen() providers.RevokeWhen { return providers.RevokeWhen(p.cfg.Revoke) }
+
+// Reauthenticate implements [providers.RefreshTokenOptions].
+func (p *Provider) Reauthenticate() time.Duration { return p.cfg.Reauthenticate }
+
+// checkSignIn rejects a token whose person signed in at the provider longer ago than
+// Reauthenticate. Sessions check it by themselves.
+func (p *Provider) checkSignIn(id *providers.Identity) error {
+	if age := time.Since(id.AuthTime); p.cfg.Reauthenticate > 0 && age >= p.cfg.Reauthenticate {
+		return reject("the person signed in at the provider %s ago, longer than reauthenticate (%s)", age.Round(time.Second), p.cfg.Reauthenticate)
+	}
+	return nil
+}
 
 // Revalidate implements [providers.Revalidator] by the refresh grant (RFC 6749,
 // section 6) with id.RefreshToken. The caller must prevent concurrent calls with

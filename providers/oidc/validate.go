@@ -44,6 +44,9 @@ func (c Config) Validate(fault func(key, problem string)) {
 	if c.MaxTokenAge < 0 {
 		fault("max_token_age", fmt.Sprintf("%s is negative; the shortest that works is that of the tokens themselves", c.MaxTokenAge))
 	}
+	if c.Reauthenticate != 0 && c.Reauthenticate < minReauthenticate {
+		fault("reauthenticate", fmt.Sprintf("%s is shorter than %q; leave it out for no limit", c.Reauthenticate, "1m"))
+	}
 	for i, host := range c.Hosts {
 		if u, err := url.Parse("https://" + host); err != nil || u.Host != host || host == "" {
 			fault(fmt.Sprintf("hosts[%d]", i), fmt.Sprintf("%q is not a host: write \"sso.corp.example\" or \"sso.corp.example:8443\"", host))

@@ -68,6 +68,7 @@ func (p *sso) Revalidate(ctx context.Context, id *providers.Identity) (*provider
 
 func (p *sso) Fingerprint(provider string) string                          { return provider }
 func (p *sso) PerSignIn(provider string) bool                              { return provider == "sso" }
+func (*sso) Reauthenticate(string) time.Duration                           { return 0 }
 func (*sso) RevokeWhen(string) providers.RevokeWhen                        { return providers.RevokeSignIn }
 func (*sso) RevokeRefreshToken(context.Context, string, secret.Text) error { return nil }
 func (*sso) Forget(func(*providers.Identity) bool)                         {}

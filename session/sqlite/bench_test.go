@@ -27,6 +27,7 @@ func (vouching) Fingerprint(string) string                                     {
 func (vouching) PerSignIn(string) bool                                         { return false }
 func (vouching) Forget(func(*providers.Identity) bool)                         {}
 func (vouching) RevokeRefreshToken(context.Context, string, secret.Text) error { return nil }
+func (vouching) Reauthenticate(string) time.Duration                           { return 0 }
 func (vouching) RevokeWhen(string) providers.RevokeWhen                        { return providers.RevokeSignIn }
 
 // BenchmarkRedeem redeems a token of a person with 20 groups and with 1,000, in a
