@@ -14,8 +14,8 @@ import (
 )
 
 // TestArchitecture compares docs/architecture.md with the tree: the diagram has exactly
-// the imports of the code, the table has every package, and every test that the page
-// names exists.
+// the imports of the code, the table has every package, and every test that this page or
+// docs/providers.md names exists.
 func TestArchitecture(t *testing.T) {
 	data, err := os.ReadFile("../../docs/architecture.md")
 	if err != nil {
@@ -47,9 +47,11 @@ func TestArchitecture(t *testing.T) {
 	}
 
 	tests := testNames(t)
-	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w*)`").FindAllStringSubmatch(page, -1) {
-		if !tests[m[1]] {
-			t.Errorf("docs/architecture.md names %s, which does not exist", m[1])
+	for _, name := range []string{"docs/architecture.md", "docs/providers.md"} {
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w*)`").FindAllStringSubmatch(readPage(t, name), -1) {
+			if !tests[m[1]] {
+				t.Errorf("%s names %s, which does not exist", name, m[1])
+			}
 		}
 	}
 }

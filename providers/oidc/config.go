@@ -115,9 +115,9 @@ type Config struct {
 	// Reauthenticate is how long after a person signed in at the provider (auth_time)
 	// sessions end, so that docker login asks for the password again although the
 	// provider still accepts refresh tokens. For a provider that refreshes without
-	// looking at the account, as LemonLDAP::NG does from its own session: then a
-	// leaver keeps access for so long, and no longer. At least "1m". Default: no
-	// limit.
+	// looking at the account, as LemonLDAP::NG does where the token belongs to its
+	// own session: then a leaver keeps access for so long, and no longer. At least
+	// "1m". Default: no limit.
 	Reauthenticate time.Duration `toml:"reauthenticate"`
 
 	// TLS is for connections to the provider: ca for its certificate,
