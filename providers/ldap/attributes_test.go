@@ -27,7 +27,42 @@ func addPerson(t *testing.T, s *ldaptest.Slapd, dn string, attributes ldaptest.A
 func TestAttributes(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	t.Run("a binary subject", func(t *testing.T) { testBinarySubject(t, s) })
+	t.Run("several names", func(t *testing.T) { testSeveralNames(t, s) })
 	t.Run("other names", func(t *testing.T) { testOtherNames(t, s) })
+}
+
+// testSeveralNames: of several values of users.name or groups.name the one in the RDN
+// counts (C9).
+func testSeveralNames(t *testing.T, s *ldaptest.Slapd) {
+	for _, test := range []struct {
+		rdn, login, nameAttribute string
+		attributes                ldaptest.Attributes
+		want                      string // "" for a rejection
+	}{
+		{"uid=ida", "ida", "", ldaptest.Attributes{"uid": {"1001", "ida", "Idalia"}}, "ida"},
+		{"uid=ivo", "ivo2", "", ldaptest.Attributes{"uid": {"ivo2", "ivo"}}, "ivo"}, // whichever is typed
+		{"userid=INA", "ina", "", ldaptest.Attributes{"uid": {"x-ina", "INA"}}, "ina"},
+		{`uid=in\,a`, "in,a", "", ldaptest.Attributes{"uid": {"x-in,a", "in,a"}}, "in,a"},
+		{"uid=iris+cn=Iris", "iris", "", ldaptest.Attributes{"cn": {"Iris", "I"}, "uid": {"iris", "x-iris"}}, "iris"},
+		{"uid=ilse+cn=Ilse", "ilse", "cn", ldaptest.Attributes{"cn": {"Ilse", "Il"}, "uid": {"ilse"}}, "ilse"},
+		{"cn=Igor", "igor", "", ldaptest.Attributes{"cn": {"Igor"}, "uid": {"igor", "x-igor"}}, ""},
+		{"badgeName=i-1", "isa", "badge", ldaptest.Attributes{"badge": {"i-1", "i-2"}, "uid": {"isa"}}, "i-1"},
+	} {
+		addPerson(t, s, test.rdn+","+s.People, test.attributes)
+		cfg := slapdConfig(s)
+		cfg.Users.Name = test.nameAttribute
+		id, err := login(t, newProvider(t, cfg), test.login, "pw")
+		switch {
+		case test.want == "" && (!errors.Is(err, providers.ErrRejected) || !strings.Contains(err.Error(), "users.name")):
+			t.Errorf("%s: Authenticate = %v, %v, want a rejection that names users.name", test.rdn, id, err)
+		case test.want != "" && (err != nil || id.User != test.want):
+			t.Errorf("%s: Authenticate = %v, %v, want %q", test.rdn, id, err, test.want)
+		}
+	}
+	member := []string{s.Person("alice")}
+	s.Add(t, "cn=sailors,"+s.Groups, ldaptest.Attributes{"objectClass": {"groupOfNames"}, "cn": {"mates", "sailors"}, "member": member})
+	s.Add(t, "ou=pilots,"+s.Groups, ldaptest.Attributes{"objectClass": {"groupOfNames"}, "cn": {"captains", "masters"}, "ou": {"pilots"}, "member": member})
+	checkGroups(t, newProvider(t, slapdConfig(s)), "alice", "devs sailors", "*")
 }
 
 // testOtherNames: each key takes an attribute by any of its names, by its object

@@ -96,8 +96,9 @@ type Users struct {
 
 	// Name is the attribute that holds the user name. Here and in every other key an
 	// attribute may be written by any name that the schema gives it, by its object
-	// identifier, and with options, as in "cn;lang-en". A person without it, or with
-	// several values, is rejected. Default: that of the preset, "uid" or
+	// identifier, and with options, as in "cn;lang-en". Of several values the
+	// one in the entry's RDN counts; a person without any, or with several that the
+	// RDN does not tell apart, is rejected. Default: that of the preset, "uid" or
 	// "sAMAccountName".
 	Name string `toml:"name"`
 

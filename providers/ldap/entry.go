@@ -38,6 +38,30 @@ func (e entry) only(names []string) entry {
 	return some
 }
 
+// nameValue returns the value of an attribute that names the entry: the only value, or
+// of several the one in the entry's RDN (RFC 4512, section 2.3.1). ok is false if there
+// is none. Other values, which people may be able to add themselves, do not count.
+func (e entry) nameValue(name string) (value string, ok bool) {
+	values := e.values(name)
+	if len(values) == 1 {
+		return string(values[0]), true
+	}
+	var inRDN []string
+	if dn, err := ldap.ParseDN(e.dn); err == nil && len(dn.RDNs) > 0 {
+		for _, part := range dn.RDNs[0].Attributes {
+			for _, v := range values {
+				if e.names.key(part.Type) == e.names.key(name) && nameKey(string(v)) == nameKey(part.Value) {
+					inRDN = append(inRDN, string(v))
+				}
+			}
+		}
+	}
+	if len(inRDN) != 1 {
+		return "", false
+	}
+	return inRDN[0], true
+}
+
 // texts returns the values of an attribute that are UTF-8.
 func (e entry) texts(name string) []string {
 	var texts []string

@@ -200,10 +200,10 @@ func (g *groupFinder) groupOfEntry(e entry) (group, bool) {
 	if one.name != "" {
 		return one, true
 	}
-	if values := e.values(g.cfg.Name); len(values) == 1 {
-		one.name = string(values[0])
+	if value, ok := e.nameValue(g.cfg.Name); ok {
+		one.name = value
 	} else {
-		g.warnings.add(fmt.Sprintf("group %s shows %d values of %s, which must be one: rules that deny a group hold for all its members", e.dn, len(values), g.cfg.Name))
+		g.warnings.add(fmt.Sprintf("group %s shows %d values of %s, which must be one, or have one of them in the RDN: rules that deny a group hold for all its members; write another attribute as groups.name", e.dn, len(e.values(g.cfg.Name)), g.cfg.Name))
 	}
 	return one, true
 }

@@ -36,14 +36,14 @@ func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*provider
 	return id, nil
 }
 
-// userName returns the one value of users.name without blanks at its ends, which a
-// directory ignores (RFC 4518, section 2.6.1).
+// userName returns the value of users.name without blanks at its ends, which a directory
+// ignores (RFC 4518, section 2.6.1).
 func (p *Provider) userName(e entry) (string, error) {
-	values := e.values(p.cfg.Users.Name)
-	if len(values) != 1 {
-		return "", reject("%s shows %d values of %s, which must be one", e.dn, len(values), p.cfg.Users.Name)
+	value, ok := e.nameValue(p.cfg.Users.Name)
+	if !ok {
+		return "", reject("%s shows %d values of %s, which must be one, or have one of them in the RDN: write another attribute as users.name", e.dn, len(e.values(p.cfg.Users.Name)), p.cfg.Users.Name)
 	}
-	return strings.TrimSpace(string(values[0])), nil
+	return strings.TrimSpace(value), nil
 }
 
 // claimsOf returns the attributes that rules may read. Values that are not UTF-8
