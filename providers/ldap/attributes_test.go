@@ -28,7 +28,71 @@ func TestAttributes(t *testing.T) {
 	s := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{})
 	t.Run("a binary subject", func(t *testing.T) { testBinarySubject(t, s) })
 	t.Run("several names", func(t *testing.T) { testSeveralNames(t, s) })
+	t.Run("aliases", func(t *testing.T) { testAliases(t, s) })
 	t.Run("other names", func(t *testing.T) { testOtherNames(t, s) })
+}
+
+// testAliases: searches follow alias entries as deref says, and an alias lets no entry
+// from outside a base in unless deref says so (C5).
+func testAliases(t *testing.T, s *ldaptest.Slapd) {
+	elsewhere := "ou=elsewhere," + s.Base
+	alias := func(dn, target string, more ldaptest.Attributes) {
+		t.Helper()
+		all := ldaptest.Attributes{"objectClass": {"alias", "extensibleObject"}, "aliasedObjectName": {target}}
+		for name, values := range more {
+			all[name] = values
+		}
+		s.Add(t, dn, all)
+	}
+	addPerson(t, s, "uid=jane,"+elsewhere, ldaptest.Attributes{"uid": {"jane"}})
+	addPerson(t, s, s.Person("june"), ldaptest.Attributes{"uid": {"june"}})
+	s.Add(t, "cn=pilots,"+elsewhere, groupOf("uid=jane,"+elsewhere, s.Person("june")))
+	alias("cn=jane,"+s.People, "uid=jane,"+elsewhere, nil)
+	alias("cn=again,"+s.People, "uid=jane,"+elsewhere, nil)
+	alias("cn=june,"+s.People, s.Person("june"), nil)
+	alias("cn=the-pilots,"+s.Groups, "cn=pilots,"+elsewhere, nil)
+	alias("ou=staff,"+s.Base, s.People, nil)
+	alias("ou=teams,"+s.Base, s.Groups, nil)
+	// An alias with the attributes of an account is none.
+	alias("uid=jack,"+s.People, s.Person("june"), ldaptest.Attributes{"uid": {"jack"}, "userPassword": {"pw"}})
+	const notMine, refused = "not mine", "refused"
+	for _, test := range []struct {
+		deref, base, groups, attribute string
+		jane, june, jack               string // the groups, or why there is no identity
+	}{
+		{"never", s.People, s.Groups, "", notMine, "", refused},
+		{"searching", s.People, s.Groups, "", "pilots", "pilots", notMine},
+		{"finding", s.People, s.Groups, "", notMine, "", refused},
+		{"always", s.People, s.Groups, "", "pilots", "pilots", notMine},
+		{"always", s.People, s.Groups, "memberOf", "pilots", "pilots", notMine},
+		{"never", s.People, s.Groups, "memberOf", notMine, "", refused},
+		{"finding", "ou=staff," + s.Base, "ou=teams," + s.Base, "", notMine, "", refused},
+		{"always", "ou=staff," + s.Base, "ou=teams," + s.Base, "memberOf", "pilots", "pilots", notMine},
+	} {
+		cfg := slapdConfig(s)
+		cfg.Deref, cfg.Users.Base, cfg.Groups.Base, cfg.Groups.Attribute = test.deref, test.base, test.groups, test.attribute
+		p := newProvider(t, cfg)
+		for name, want := range map[string]string{"jane": test.jane, "june": test.june, "jack": test.jack} {
+			id, err := login(t, p, name, "pw")
+			got := notMine
+			switch {
+			case err == nil:
+				got = strings.Join(id.Groups, " ")
+			case errors.Is(err, providers.ErrRejected):
+				got = refused
+			case !errors.Is(err, providers.ErrNotMine):
+				got = err.Error()
+			}
+			if got != want || err == nil && id.User != name {
+				t.Errorf("deref %q, base %q, attribute %q: %s is %q (%v), want %q", test.deref, test.base, test.attribute, name, got, err, want)
+			}
+			if err == nil {
+				if again, err := p.Revalidate(t.Context(), id); err != nil || again.User != name {
+					t.Errorf("deref %q, base %q: Revalidate of %s = %v, %v", test.deref, test.base, name, again, err)
+				}
+			}
+		}
+	}
 }
 
 // testSeveralNames: of several values of users.name or groups.name the one in the RDN

@@ -3,6 +3,8 @@ package ldap
 import (
 	"time"
 
+	ldap "github.com/go-ldap/ldap/v3"
+
 	"shorepass/internal/secret"
 	"shorepass/internal/tlsconf"
 	"shorepass/providers"
@@ -54,6 +56,13 @@ type Config struct {
 	// Groups says which groups a person is in. Optional: without it people have no
 	// groups.
 	Groups Groups `toml:"groups"`
+
+	// Deref says which alias entries searches follow (RFC 4511, section 4.5.1.3):
+	// "never", "searching" (those under a base), "finding" (a base itself), or
+	// "always". People and groups that an alias under a base points to count as if
+	// they were under it, so that a person who may create aliases there decides who
+	// they are. An alias has no other name than its entry. Default "never".
+	Deref string `toml:"deref"`
 
 	// Claims are further attributes of the person's entry, which rules read as
 	// claims.NAME: a string for one value, a list for several. Optional.
@@ -205,6 +214,17 @@ const (
 	scopeOne = "one"
 )
 
+// derefs are the values of Config.Deref.
+var derefs = map[string]int{
+	derefNever:  ldap.NeverDerefAliases,
+	"searching": ldap.DerefInSearching,
+	"finding":   ldap.DerefFindingBaseObj,
+	"always":    ldap.DerefAlways,
+}
+
+// derefNever is the default of Config.Deref.
+const derefNever = "never"
+
 // configured reports whether groups are configured.
 func (g Groups) configured() bool { return g.Base != "" }
 
@@ -239,6 +259,7 @@ func (c Config) WithDefaults() Config {
 	if c.Users.Domains == nil {
 		c.Users.Domains = domainOfBindName(c.Users.BindName)
 	}
+	fill(&c.Deref, derefNever)
 	fill(&c.Users.Scope, scopeSub)
 	fill(&c.Users.Filter, p.userFilter)
 	fill(&c.Users.Name, p.userName)

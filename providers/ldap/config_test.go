@@ -113,6 +113,8 @@ func TestValidate(t *testing.T) {
 		{"matching rule without a placeholder", func(c *ldap.Config) {
 			c.Users.Filter = "(&(uid={user})(memberOf:1.2.840.113556.1.4.1941:=cn=x,dc=y))"
 		}, "", ""},
+		{"unknown deref", func(c *ldap.Config) { c.Deref = "sometimes" }, "deref", `"always", "finding", "never", "searching"`},
+		{"deref", func(c *ldap.Config) { c.Deref = "always" }, "", ""},
 		{"unknown scope", func(c *ldap.Config) { c.Users.Scope = "base" }, "users.scope", `"sub" nor "one"`},
 		{"malformed name attribute", func(c *ldap.Config) { c.Users.Name = "the uid" }, "users.name", "not the name of an attribute"},
 		{"no preset and no filter", func(c *ldap.Config) { c.Preset = "" }, "users.filter", "without a preset"},

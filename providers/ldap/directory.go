@@ -27,6 +27,8 @@ type directory struct {
 	timeout   time.Duration
 	encrypted bool // connections to all servers use TLS
 
+	deref int // the aliases that searches follow
+
 	bindDN       string
 	bindPassword secret.Text
 
@@ -47,6 +49,7 @@ func newDirectory(cfg Config) (*directory, error) {
 	d := &directory{
 		timeout:   cfg.Timeout,
 		encrypted: true,
+		deref:     derefs[cfg.Deref],
 		bindDN:    cfg.BindDN, bindPassword: cfg.BindPassword,
 		slowAccounts: newSlowAccounts(),
 	}

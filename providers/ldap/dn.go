@@ -127,15 +127,38 @@ type groupDNCache struct {
 	base      *ldap.DN
 	scope     string
 	attribute string // that holds the name
+	aliases   bool   // searches follow aliases, which may lead out of the base
 
 	mu    sync.Mutex
-	cache *lru.Cache[string, group]
+	cache *lru.Cache[string, groupOfDN]
+}
+
+// groupOfDN is the group of a DN.
+type groupOfDN struct {
+	group
+	outside bool // not below the base
 }
 
 // group returns the group of a DN, with its name if the DN contains it, or the zero
 // group if it is not below the base. A text that is no DN gives a group without id:
 // it means some group, and nothing more is known.
 func (c *groupDNCache) group(text string) group {
+	one := c.parse(text)
+	if one.outside {
+		return group{}
+	}
+	return one.group
+}
+
+// found is group for the DN of an entry that a search of the base found.
+func (c *groupDNCache) found(dn string) group {
+	if c.aliases {
+		return c.parse(dn).group
+	}
+	return c.group(dn)
+}
+
+func (c *groupDNCache) parse(text string) groupOfDN {
 	c.mu.Lock()
 	one, known := c.cache.Get(text)
 	c.mu.Unlock()
@@ -143,11 +166,11 @@ func (c *groupDNCache) group(text string) group {
 		return one
 	}
 	dn, err := ldap.ParseDN(text)
-	switch {
-	case err != nil:
-		one = group{key: text, dn: text}
-	case isDescendant(c.base, dn, c.scope):
-		one = group{key: dnKey(dn), dn: text, id: normalizeDN(dn), name: rdnValue(dn, c.attribute)}
+	if err != nil {
+		one.group = group{key: text, dn: text}
+	} else {
+		one.group = group{key: dnKey(dn), dn: text, id: normalizeDN(dn), name: rdnValue(dn, c.attribute)}
+		one.outside = !isDescendant(c.base, dn, c.scope)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -52,7 +52,7 @@ func newGroupFinder(cfg Config, warn *warnings) (*groupFinder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("groups.base: %w", err)
 	}
-	g.dns = &groupDNCache{base: base, scope: cfg.Groups.Scope, attribute: cfg.Groups.Name, cache: lru.New[string, group](maxDNs)}
+	g.dns = &groupDNCache{base: base, scope: cfg.Groups.Scope, attribute: cfg.Groups.Name, aliases: cfg.Deref != derefNever, cache: lru.New[string, groupOfDN](maxDNs)}
 	if cfg.Groups.Filter != "" {
 		if g.filter, err = filterTemplate(cfg.Groups.Filter); err != nil {
 			return nil, fmt.Errorf("groups.filter: %w", err)
@@ -193,7 +193,7 @@ func (g *groupFinder) search(ctx context.Context, s searcher, filter string) ([]
 // groupOfEntry returns the group of an entry, if it is under the base. The name is
 // "" if the entry does not show exactly one.
 func (g *groupFinder) groupOfEntry(e entry) (group, bool) {
-	one := g.dns.group(e.dn)
+	one := g.dns.found(e.dn)
 	if one.key == "" || one.id == "" {
 		return group{}, false
 	}
@@ -215,36 +215,53 @@ func (g *groupFinder) byAttribute(ctx context.Context, s searcher, e entry) ([]g
 	if len(values) > maxGroups {
 		return nil, errTooManyGroups
 	}
-	var known, nameless []group
+	var known, nameless, outside []group
 	for _, value := range values {
-		switch one := g.dns.group(string(value)); {
-		case one.key == "":
+		switch one := g.dns.parse(string(value)); {
+		case one.outside:
+			outside = append(outside, one.group)
 		case one.id == "":
 			g.warnings.add(fmt.Sprintf("%s of %s holds %.200q, which is not a DN: rules that deny a group hold for this person", g.cfg.Attribute, e.dn, value))
-			known = append(known, one)
+			known = append(known, one.group)
 		case one.name != "":
-			known = append(known, one)
+			known = append(known, one.group)
 		default:
-			nameless = append(nameless, one)
+			nameless = append(nameless, one.group)
 		}
 	}
 	read, err := g.readNames(ctx, s, nameless)
-	return append(known, read...), err
+	if err != nil || !g.dns.aliases {
+		return append(known, read...), err
+	}
+	aliased, err := g.searchDNs(ctx, s, outside)
+	return slices.Concat(known, read, aliased), err
+}
+
+// searchDNs returns those of some groups that a search of the base finds by their DNs,
+// if the server can match an entry by its DN.
+func (g *groupFinder) searchDNs(ctx context.Context, s searcher, some []group) ([]group, error) {
+	var all []group
+	for chunk := range slices.Chunk(some, batchSize) {
+		found, err := g.search(ctx, s, orFilter(chunk, func(one group) string { return "(" + g.dnAttribute + "=" + ldap.EscapeFilter(one.dn) + ")" }))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
 }
 
 // readNames reads the names of groups by their DNs: in batches if the server can
 // match an entry by its DN, and the rest one by one. A group that the directory
 // does not show has no name in the result.
 func (g *groupFinder) readNames(ctx context.Context, s searcher, nameless []group) ([]group, error) {
+	found, err := g.searchDNs(ctx, s, nameless)
+	if err != nil {
+		return nil, err
+	}
 	read := make(map[string]group, len(nameless))
-	for chunk := range slices.Chunk(nameless, batchSize) {
-		found, err := g.search(ctx, s, orFilter(chunk, func(one group) string { return "(" + g.dnAttribute + "=" + ldap.EscapeFilter(one.dn) + ")" }))
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range found {
-			read[one.key] = one
-		}
+	for _, one := range found {
+		read[one.key] = one
 	}
 	for _, one := range nameless {
 		if _, known := read[one.key]; known {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -104,9 +105,17 @@ var (
 	errSeveralEntries = errors.New("several entries match")
 )
 
+// withoutAliases returns each entry once: it may also be found by way of aliases.
+func withoutAliases(found []entry) []entry {
+	return slices.CompactFunc(found, func(a, b entry) bool { return a.dn == b.dn })
+}
+
 // findOne returns the one entry that matches, with all values of its attributes.
 func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope int, filter string) (entry, error) {
 	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: 2})
+	if err == nil {
+		found = withoutAliases(found)
+	}
 	switch {
 	case len(found) > 1 && (err == nil || resultCode(err) == ldap.LDAPResultSizeLimitExceeded):
 		return entry{}, fmt.Errorf("%w %s under %q", errSeveralEntries, filter, base)
@@ -121,8 +130,14 @@ func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope i
 		return entry{}, errNoEntry
 	}
 	e := found[0]
-	if p.userBase != nil && !isDescendantText(p.userBase, e.dn, p.cfg.Users.Scope) {
+	if !p.isUnderBase(e.dn) {
 		return entry{}, fmt.Errorf("%w: %s is not under users.base", errNoEntry, e.dn)
 	}
 	return e, fetchRanges(ctx, s, e)
+}
+
+// isUnderBase reports whether the DN of an entry that a search found is under
+// users.base. Where searches follow aliases, which may lead elsewhere, each is.
+func (p *Provider) isUnderBase(dn string) bool {
+	return p.userBase == nil || p.cfg.Deref != derefNever || isDescendantText(p.userBase, dn, p.cfg.Users.Scope)
 }

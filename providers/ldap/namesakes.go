@@ -166,7 +166,7 @@ func (g *groupFinder) searchNames(ctx context.Context, s searcher, names []strin
 	}
 	found := make(map[string][]group, len(names))
 	for _, e := range entries {
-		one := g.dns.group(e.dn)
+		one := g.dns.found(e.dn)
 		if one.id == "" {
 			continue
 		}

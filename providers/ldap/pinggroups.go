@@ -203,7 +203,7 @@ func (p *Provider) kindOfMember(ctx context.Context, attribute, value string) (m
 	}
 	found, err := p.dir.find(ctx, q)
 	switch {
-	case err == nil && len(found) == 1 && (p.userBase == nil || isDescendantText(p.userBase, found[0].dn, p.cfg.Users.Scope)):
+	case err == nil && len(found) == 1 && p.isUnderBase(found[0].dn):
 		return memberPerson, found[0].dn
 	case attribute == "memberUid":
 		return memberOther, ""
@@ -289,7 +289,7 @@ func (p *Provider) inspectPrimaryGroup(ctx context.Context, e entry, found []pro
 		return nil
 	}
 	for _, primary := range p.sampleOf(ctx, cfg.Base, cfg.Scope, filter) {
-		one := p.groups.dns.group(primary.dn)
+		one := p.groups.dns.found(primary.dn)
 		if !slices.ContainsFunc(found, func(g providers.FoundGroup) bool { return g.ID == one.id }) {
 			return providers.Findings{providers.Warningf(key, "%s is the primary group of %s (%s), and is not found: if rules name such groups, write %s", primary.dn, e.dn, attribute, advice)}
 		}

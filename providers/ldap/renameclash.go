@@ -96,7 +96,7 @@ func (g *groupFinder) searchOrigins(ctx context.Context, s searcher, names, ids 
 	}
 	for _, id := range ids {
 		if strings.Contains(id, "?") {
-			entries = append(entries, g.dns.group(id)) // it cannot be searched for and may exist
+			entries = append(entries, g.dns.found(id)) // it cannot be searched for and may exist
 			continue
 		}
 		found, err := s.find(ctx, query{base: id, scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{g.cfg.Name}})

@@ -73,7 +73,7 @@ func (d *directory) searchBy(q query, do func(operation func(*conn) error) error
 // and does not follow them.
 func (d *directory) searchOn(c *conn, q query, names *attributeNames) ([]entry, error) {
 	request := &ldap.SearchRequest{
-		BaseDN: q.base, Scope: q.scope, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.sizeLimit,
+		BaseDN: q.base, Scope: q.scope, DerefAliases: d.deref, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.sizeLimit,
 		TimeLimit: int((d.timeout + time.Second - 1) / time.Second), // the client waits no longer
 	}
 	var result *ldap.SearchResult

@@ -35,6 +35,9 @@ func (c Config) Validate(fault func(key, problem string)) {
 	c.validateServiceAccount(fault)
 	c.validateUsers(fault)
 	c.validateGroups(fault)
+	if _, known := derefs[c.Deref]; !known {
+		fault("deref", fmt.Sprintf("%q is not one of %s", c.Deref, providers.Quoted(slices.Sorted(maps.Keys(derefs)))))
+	}
 	for i, name := range c.Claims {
 		if !isAttribute(name) {
 			fault(fmt.Sprintf("claims[%d]", i), fmt.Sprintf("%q is not the name of an attribute", name))
@@ -198,12 +201,12 @@ func (c Config) validateGroups(fault func(key, problem string)) {
 	c.validateMembership(fault)
 	g.GroupNames.Validate(func(key, problem string) { fault("groups."+key, problem) })
 	for i, text := range g.Only {
-		if g.isOutside(text) {
+		if c.Deref == derefNever && g.isOutside(text) {
 			fault(fmt.Sprintf("groups.only[%d]", i), fmt.Sprintf("%q is not under groups.base", text))
 		}
 	}
 	for _, text := range slices.Sorted(maps.Keys(g.Rename)) {
-		if g.isOutside(text) {
+		if c.Deref == derefNever && g.isOutside(text) {
 			fault("groups.rename", fmt.Sprintf("%q is not under groups.base", text))
 		}
 	}
