@@ -30,6 +30,9 @@ func TestAccountState(t *testing.T) {
 		{"openldap", "pwdAccountLockedTime", "20260102000000Z", true},
 		{"openldap", "pwdFailureTime", "20260102000000Z", false},
 		{"openldap", "authTimestamp", "20260102000000Z", false},
+		{"389ds", "passwordAllowChangeTime", "20260102000000Z", true}, // with passwordMinAge alone (C12)
+		{"389ds", "shadowLastChange", "20460", true},
+		{"389ds", "passwordExpWarned", "1", false},
 		{"389ds", "nsAccountLock", "true", true},
 		{"389ds", "accountUnlockTime", "20260102000000Z", true},
 		{"389ds", "passwordRetryCount", "2", false},

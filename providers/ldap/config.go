@@ -141,7 +141,11 @@ type Users struct {
 	// Stamp lists the attributes that change with the password; a change ends the
 	// person's earlier sessions. Default: those of the preset, such as
 	// ["pwdLastSet"] or ["pwdChangedTime", "pwdReset"]. Known attributes that wrong
-	// passwords change, such as pwdFailureTime or modifyTimestamp, are refused.
+	// passwords change, such as pwdFailureTime or modifyTimestamp, are refused. A
+	// change that makes the first of these attributes ends no sessions: with openldap
+	// the first change after its ppolicy overlay was set up; with 389ds the first after
+	// passwordTrackUpdateTime was turned on, unless passwordMinAge is set. "check
+	// --live" says how many people show none.
 	Stamp []string `toml:"stamp"`
 
 	// State lists the attributes that show whether an account is disabled, expired or

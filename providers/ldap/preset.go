@@ -20,6 +20,12 @@ type preset struct {
 // directories but Active Directory are requested, since their names differ: a server
 // leaves out those that it does not have.
 //
+// No attribute of a stamp changes when a bind fails. 389 Directory Server keeps three
+// that change with the password, each under a condition: pwdUpdateTime with
+// passwordTrackUpdateTime: on, passwordAllowChangeTime with passwordMinAge (from the
+// first password on), shadowLastChange for shadowAccounts. Its passwordExpirationTime
+// also changes at the first bind of the days in which it warns.
+//
 // Of the shadow attributes presets have shadowExpire alone, which an administrator sets
 // to end an account. The age of a password (shadowLastChange, shadowMax) is only known
 // where every program that changes passwords maintains it.
@@ -58,7 +64,7 @@ var presets = map[string]preset{
 		userFilter:  "(uid={user})",
 		userName:    "uid",
 		subject:     "nsUniqueId",
-		stamp:       []string{"pwdUpdateTime"},
+		stamp:       []string{"pwdUpdateTime", "passwordAllowChangeTime", "shadowLastChange"},
 		groupFilter: "(|(member={dn})(uniqueMember={dn}))",
 		groupName:   "cn",
 		state:       slices.Concat(dsState, []string{"shadowExpire"}),
