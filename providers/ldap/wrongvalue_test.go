@@ -105,6 +105,7 @@ func TestWrongValues(t *testing.T) {
 		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "objectGUID" }, "users.subject", "with entryUUID"},
 		{"users.subject that people share", func(c *ldap.Config) { c.Users.Subject = "structuralObjectClass" }, "users.subject", "have the same structuralObjectClass"},
 		{"users.dn_template", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = "", "sAMAccountName={user},"+s.People }, "users.filter", "with uid, mail, cn"},
+		{"users.state by an attribute that bars all", func(c *ldap.Config) { c.Users.Filter = "(&(objectClass=shadowAccount)(uid={user}))" }, "users.state", "1 expired (shadowExpire)"},
 		{"groups.base in another directory", func(c *ldap.Config) { c.Groups.Base = "ou=groups,dc=corp,dc=example" }, "groups.base", `holds "dc=example,dc=org"`},
 		{"groups.base that does not exist", func(c *ldap.Config) { c.Groups.Base = "ou=teams," + s.Base }, "groups.base", `"dc=example,dc=org" contains ou=`},
 		{"groups.base without groups", func(c *ldap.Config) { c.Groups.Base = s.Person("bob") }, "groups.base", "is empty"},
