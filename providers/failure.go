@@ -120,6 +120,23 @@ func MayBeCounted(err error) bool {
 	return !notCounted
 }
 
+// someError is an error that [SomeAccounts] wrapped.
+type someError struct{ err error }
+
+func (e someError) Error() string { return e.err.Error() }
+func (e someError) Unwrap() error { return e.err }
+
+// SomeAccounts wraps an error that means unavailable, and says that it concerns some
+// accounts alone, so that it tells nothing about the provider's health. The provider logs
+// it itself.
+func SomeAccounts(err error) error { return someError{err} }
+
+// isOfSomeAccounts reports whether err comes from [SomeAccounts].
+func isOfSomeAccounts(err error) bool {
+	_, some := errors.AsType[someError](err)
+	return some
+}
+
 // RotatedError is an error of [Revalidator.Revalidate] after the provider has replaced
 // the RefreshToken with which it was asked. The new one must be stored even so: the old
 // one is used up, and a provider that rotates tokens takes a second use for theft and

@@ -96,6 +96,7 @@ func TestSlowPersonIsNoOutage(t *testing.T) {
 	}{
 		{"the bind may have arrived", context.DeadlineExceeded, "[]"},
 		{"the probe right after fails too", NotCounted(context.DeadlineExceeded), "[corp]"},
+		{"it concerns some accounts alone", NotCounted(SomeAccounts(context.DeadlineExceeded)), "[]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer

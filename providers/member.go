@@ -126,10 +126,11 @@ func (m *member) wrap(err error) error {
 }
 
 // recordAvailability records by the outcome of one operation whether the provider answers. A
-// canceled request does not tell, nor does one for whose account no slot was left.
+// canceled request does not tell, nor does one for whose account no slot was left, nor an
+// error of [SomeAccounts].
 func (m *member) recordAvailability(err error) {
 	switch {
-	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled), errors.Is(err, share.ErrBusy):
+	case errors.Is(err, ErrCannotRevalidate), errors.Is(err, context.Canceled), errors.Is(err, share.ErrBusy), isOfSomeAccounts(err):
 	case isUnrecognized(err):
 		m.setDown(err)
 	default:

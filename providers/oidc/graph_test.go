@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"shorepass/providers"
 	"shorepass/providers/oidc"
 	"shorepass/providers/oidc/oidctest"
+	"shorepass/providers/providertest"
 )
 
 // guid returns an object ID of Entra ID.
@@ -364,6 +366,51 @@ func TestGraphFailures(t *testing.T) {
 				t.Errorf("%d requests to another host", n)
 			}
 		})
+	}
+}
+
+// TestGraphAvailability: an outage of Graph is logged when it begins and when it ends, and
+// only where every login asks Graph is it one of the provider.
+func TestGraphAvailability(t *testing.T) {
+	for _, tt := range []struct{ by, down, log string }{
+		{"id", "[]", "WARN Microsoft Graph is unavailable: people with more than 200 groups cannot log in\nINFO Microsoft Graph is available again\n"},
+		{"name", "[sso]", "WARN a provider is unavailable\nINFO a provider is available again\n"},
+	} {
+		e := startEntra(t)
+		var log strings.Builder
+		p := e.provider(t, by(tt.by))
+		config := providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()
+		c, err := providers.NewChain([]providers.Member{{Provider: p, Config: config}}, providertest.NewThrottle(), providers.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		try := func(name string) error {
+			_, err := c.Authenticate(t.Context(), c.Recognize(providers.Credential{Login: providers.Login(name), Secret: secret.New("pw " + name)}))
+			return err
+		}
+		e.graph.Answer(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+		for _, name := range []string{"a", "b"} {
+			if err := try(name); !errors.Is(err, providers.ErrUnavailable) {
+				t.Errorf("by %s: Authenticate = %v, want ErrUnavailable", tt.by, err)
+			}
+		}
+		if got := fmt.Sprint(c.Down()); got != tt.down {
+			t.Errorf("by %s: Down() = %s, want %s", tt.by, got, tt.down)
+		}
+		e.graph.Answer(nil)
+		for _, name := range []string{"a", "b"} {
+			if err := try(name); err != nil {
+				t.Errorf("by %s: Authenticate = %v", tt.by, err)
+			}
+		}
+		var lines strings.Builder
+		for _, m := range regexp.MustCompile(`level=(\w+) msg="([^"]*)"`).FindAllStringSubmatch(log.String(), -1) {
+			lines.WriteString(m[1] + " " + m[2] + "\n")
+		}
+		if lines.String() != tt.log {
+			t.Errorf("by %s: the log has\n%s, want\n%s", tt.by, log.String(), tt.log)
+		}
 	}
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"shorepass/providers"
@@ -43,17 +45,20 @@ type graphGroups struct {
 	only   []string // the object IDs in groups.only, if by ID and there is nothing else
 	namer  *providers.GroupNamer
 	names  *graphNames
+
+	log  *atomic.Pointer[slog.Logger]
+	down atomic.Bool // see recordAvailability
 }
 
 // newGraphGroups returns a reader for the groups that namer keeps, or nil if
 // groups.graph is not set.
-func newGraphGroups(client *client, discovery *discovery, namer *providers.GroupNamer) (*graphGroups, error) {
+func newGraphGroups(client *client, discovery *discovery, namer *providers.GroupNamer, log *atomic.Pointer[slog.Logger]) (*graphGroups, error) {
 	g, err := newGraph(client, discovery)
 	if g == nil || err != nil {
 		return nil, err
 	}
 	groups := client.cfg.Groups
-	read := &graphGroups{graph: g, byName: groups.By == groupsByName, namer: namer, names: newGraphNames()}
+	read := &graphGroups{graph: g, byName: groups.By == groupsByName, namer: namer, names: newGraphNames(), log: log}
 	if !read.byName && !slices.ContainsFunc(groups.Only, func(glob string) bool { return !objectID.MatchString(glob) }) {
 		read.only = groups.Only
 	}
@@ -88,19 +93,42 @@ func (g *graphGroups) find(ctx context.Context, sets claimSets) (found []provide
 		}
 	}
 	status, _ := errors.AsType[statusError](err)
+	g.recordAvailability(err, status)
 	switch {
 	case status == http.StatusForbidden:
 		return nil, graphForbidden, nil
 	case status == http.StatusNotFound:
 		return nil, "", reject("Microsoft Graph has no user with the object ID %s of the claim oid", oid)
 	case err != nil:
-		return nil, "", providers.NotCounted(fmt.Errorf("ask Microsoft Graph at %s: %w", g.host.Host, err))
+		err = providers.NotCounted(fmt.Errorf("ask Microsoft Graph at %s: %w", g.host.Host, err))
+		if !g.byName { // most logins do without Graph
+			err = providers.SomeAccounts(err)
+		}
+		return nil, "", err
 	case problem != "":
 		return nil, problem, nil
 	case !complete:
 		problem = graphIncomplete
 	}
 	return found, problem, nil
+}
+
+// recordAvailability logs when Graph stops to answer and when it answers again. Where
+// every login asks Graph, the chain does that for the provider.
+func (g *graphGroups) recordAvailability(err error, status statusError) {
+	log := g.log.Load()
+	if g.byName || log == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	down := err != nil && status != http.StatusForbidden && status != http.StatusNotFound
+	if g.down.Swap(down) == down {
+		return
+	}
+	if down {
+		log.Warn("Microsoft Graph is unavailable: people with more than 200 groups cannot log in", "error", err)
+		return
+	}
+	log.Info("Microsoft Graph is available again")
 }
 
 // checkNames returns a problem if a group has no name: Graph leaves out what the

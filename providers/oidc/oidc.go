@@ -53,7 +53,7 @@ func New(cfg Config) (*Provider, error) {
 	client := &client{cfg, http, protectedNames}
 	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: newCtxMutex()}
 	keys := newKeyCache(discovery.fetchKeys)
-	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer); err != nil {
+	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer, &mapper.log); err != nil {
 		return nil, err
 	}
 	return &Provider{
