@@ -40,6 +40,9 @@ func (p *Provider) Close() error {
 	}
 	p.background.done.Wait()
 	p.client.http.CloseIdleConnections()
+	if p.mapper.graph != nil {
+		p.mapper.graph.http.CloseIdleConnections()
+	}
 	return nil
 }
 

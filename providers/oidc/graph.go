@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"shorepass/internal/secret"
+	"shorepass/internal/tlsconf"
 )
 
 // graph is our client at Microsoft Graph (v1.0), which has the groups that Entra ID
@@ -25,7 +26,8 @@ import (
 // concurrent use.
 type graph struct {
 	host      *url.URL // of groups.graph
-	client    *client
+	client    *client  // at the issuer
+	http      *http.Client
 	discovery *discovery
 	token     appToken
 	paused    atomic.Int64 // Graph asked not to send requests until then (429), in Unix milliseconds
@@ -40,7 +42,13 @@ func newGraph(client *client, discovery *discovery) (*graph, error) {
 	if err != nil {
 		return nil, fmt.Errorf("groups.graph: %w", err)
 	}
-	return &graph{host: host, client: client, discovery: discovery, token: appToken{mu: newCtxMutex()}}, nil
+	cfg := client.cfg // of tls only the authorities are for Graph
+	cfg.TLS = tlsconf.Config{CA: cfg.TLS.CA}
+	http, err := newHTTPClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &graph{host: host, client: client, http: http, discovery: discovery, token: appToken{mu: newCtxMutex()}}, nil
 }
 
 // address returns the URL of a resource of Graph. path must be escaped.
@@ -109,7 +117,7 @@ func (g *graph) send(ctx context.Context, token secret.Text, method, address str
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := g.client.http.Do(req)
+	resp, err := g.http.Do(req)
 	if err != nil {
 		return trace.sanitize(err)
 	}

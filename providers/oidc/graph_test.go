@@ -489,6 +489,19 @@ func TestGraphAppToken(t *testing.T) {
 	}
 }
 
+// TestGraphTLS: the authorities of tls.ca are trusted at Graph too; its server_name and
+// certificate are for the issuer alone.
+func TestGraphTLS(t *testing.T) {
+	e := startEntra(t)
+	if id := login(t, e.provider(t, func(c *oidc.Config) { c.TLS.ServerName = "sso.corp.example" }), password("alice", "pw")); id.Unsure != nil {
+		t.Errorf("unsure %q, want Graph's answer", id.Unsure)
+	}
+	_, err := authenticate(t.Context(), e.provider(t, func(c *oidc.Config) { c.TLS.CA = "" }), password("alice", "pw"))
+	if !isUnavailable(err) || !strings.Contains(err.Error(), "tls.ca") {
+		t.Errorf("Authenticate = %v, want the key tls.ca", err)
+	}
+}
+
 // TestGraphTimeout: a Graph that does not answer takes no longer than timeout.
 func TestGraphTimeout(t *testing.T) {
 	e := startEntra(t)
