@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,14 +43,15 @@ type entra struct {
 	graph  *oidctest.Graph
 	ca     string
 
-	mu     sync.Mutex
-	claims map[string]any // of ID tokens
-	asked  []string       // scopes of the client credentials grants
+	mu       sync.Mutex
+	claims   map[string]any // of ID tokens
+	appToken string         // of the client credentials grant
+	asked    []string       // scopes of these grants
 }
 
 func startEntra(t *testing.T) *entra {
 	t.Helper()
-	e := &entra{issuer: oidctest.NewIssuer(t), graph: oidctest.NewGraph(t, "app-token-1"), claims: overage}
+	e := &entra{issuer: oidctest.NewIssuer(t), graph: oidctest.NewGraph(t, "app-token"), claims: overage, appToken: "app-token"}
 	e.ca = filepath.Join(t.TempDir(), "ca.pem")
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.graph.Server.Certificate().Raw})
 	if err := os.WriteFile(e.ca, cert, 0o600); err != nil {
@@ -63,7 +63,7 @@ func startEntra(t *testing.T) *entra {
 }
 
 // serveToken answers the grants of people with an ID token, and the client credentials
-// grant with "app-token-N" for the Nth time.
+// grant with an access token for Graph.
 func (e *entra) serveToken(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -77,14 +77,31 @@ func (e *entra) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.asked = append(e.asked, r.FormValue("scope"))
-	serveJSON(map[string]any{"access_token": fmt.Sprintf("app-token-%d", len(e.asked)), "token_type": "Bearer", "expires_in": 3599})(w, r)
+	serveJSON(map[string]any{"access_token": e.appToken, "token_type": "Bearer", "expires_in": 3599})(w, r)
 }
 
-// tokenRequests returns the scopes of the client credentials grants so far.
+// tokenRequests returns the scopes of the client credentials grants since the last call.
 func (e *entra) tokenRequests() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Clone(e.asked)
+	asked := e.asked
+	e.asked = nil
+	return asked
+}
+
+// setClaims sets the claims of ID tokens.
+func (e *entra) setClaims(claims map[string]any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.claims = claims
+}
+
+// changeToken has Graph accept another access token, which the issuer gives from now on.
+func (e *entra) changeToken(token string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.appToken = token
+	e.graph.SetToken(token)
 }
 
 func (e *entra) provider(t *testing.T, change func(*oidc.Config)) *oidc.Provider {
@@ -143,15 +160,17 @@ func TestGraph(t *testing.T) {
 		{name: "no oid", claims: map[string]any{"hasgroups": true}, unsure: []string{"*"}, warning: "oid"},
 		{name: "an oid that is a path", claims: map[string]any{"hasgroups": true, "oid": "../groups/" + boss}, unsure: []string{"*"}, warning: "oid"},
 	}
+	e := startEntra(t)
+	e.graph.AddGroup(devs, "devs", aliceOID)
+	e.graph.AddGroup(ops, "ops 'n' co", aliceOID)
+	e.graph.AddGroup(boss, "boss", guid(0xb))
+	e.graph.AddGroup(real, "Admins", guid(0xb))
+	e.graph.AddGroup(fake, "admins", aliceOID) // made by alice
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			e := startEntra(t)
-			e.graph.AddGroup(devs, "devs", aliceOID)
-			e.graph.AddGroup(ops, "ops 'n' co", aliceOID)
-			e.graph.AddGroup(boss, "boss", guid(0xb))
-			e.graph.AddGroup(real, "Admins", guid(0xb))
-			e.graph.AddGroup(fake, "admins", aliceOID) // made by alice
-			e.claims = tt.claims
+			e.setClaims(tt.claims)
+			e.graph.Requests()
+			e.tokenRequests()
 			p := e.provider(t, tt.change)
 			log := logged(p)
 			check := func(how string, id *providers.Identity, err error) {
@@ -205,14 +224,12 @@ func TestGraphRequests(t *testing.T) {
 	if got := e.tokenRequests(); !cmp.Equal(got, []string{e.graph.URL + "/.default"}) {
 		t.Errorf("scopes of the access token: %q, want the default of Graph", got)
 	}
-	e.graph.SetToken("app-token-2")
 	if id := login(t, e.provider(t, by("id", many...)), password("alice", "pw")); len(id.Groups) != 45 {
 		t.Errorf("%d groups, want 45", len(id.Groups))
 	}
 	if got := e.graph.Requests(); len(got) != 3 || got[0] != "POST /v1.0/users/"+aliceOID+"/checkMemberGroups" {
 		t.Errorf("requests %q, want three batches of 20", got)
 	}
-	e.graph.SetToken("app-token-3")
 	e.graph.SetPageSize(20)
 	p := e.provider(t, by("name", "g1", "g2"))
 	if id := login(t, p, password("alice", "pw")); !cmp.Equal(id.Groups, []string{"g1", "g2"}) {
@@ -246,17 +263,17 @@ func TestGraphNamesakes(t *testing.T) {
 			bobOID := guid(0xb)
 			e.graph.AddGroup(guid(1), tt.other, bobOID)
 			p := e.provider(t, func(c *oidc.Config) { c.Groups.By, c.IgnoreCase = "name", true })
-			e.claims = map[string]any{"oid": bobOID}
+			e.setClaims(map[string]any{"oid": bobOID})
 			id := login(t, p, password("bob", "pw"))
 			if sure := len(id.Groups) == 1 && id.Unsure == nil; sure != (tt.other != long) {
 				t.Errorf("bob's groups %q, unsure %q", id.Groups, id.Unsure)
 			}
 			e.graph.AddGroup(guid(2), tt.mine, aliceOID) // while the name is cached
-			e.claims = map[string]any{"oid": aliceOID}
+			e.setClaims(map[string]any{"oid": aliceOID})
 			if id := login(t, p, password("alice", "pw")); len(id.Groups) != 0 || len(id.Unsure) != 1 {
 				t.Errorf("alice's groups %q, unsure %q, want her own in unsure", id.Groups, id.Unsure)
 			}
-			e.claims = map[string]any{"oid": bobOID}
+			e.setClaims(map[string]any{"oid": bobOID})
 			if id := login(t, p, password("bob", "pw")); len(id.Groups) != 0 || len(id.Unsure) != 1 {
 				t.Errorf("bob's groups %q, unsure %q, want the name in unsure by now", id.Groups, id.Unsure)
 			}
@@ -282,7 +299,6 @@ func TestGraphBound(t *testing.T) {
 	if id := login(t, p, password("alice", "pw")); len(id.Groups) != 5000 || !cmp.Equal(id.Unsure, []string{"*"}) || !strings.Contains(log.String(), "groups.only") {
 		t.Errorf("%d groups, unsure %q, log %q, want 5,000 and unsure of every group", len(id.Groups), id.Unsure, log)
 	}
-	e.graph.SetToken("app-token-2")
 	if id := login(t, e.provider(t, by("id", guid(5000))), password("alice", "pw")); !cmp.Equal(id.Groups, []string{guid(5000)}) || id.Unsure != nil {
 		t.Errorf("groups %q, unsure %q, want the one that only names", id.Groups, id.Unsure)
 	}
@@ -303,7 +319,7 @@ func TestGraphFailures(t *testing.T) {
 				w.Header().Set(name, value)
 			}
 			w.WriteHeader(code)
-			fmt.Fprint(w, `{"error":{"code":"X","message":"app-token-1"}}`)
+			fmt.Fprint(w, `{"error":{"code":"X","message":"app-token"}}`)
 		}
 	}
 	next := func(address string) http.HandlerFunc {
@@ -312,6 +328,8 @@ func TestGraphFailures(t *testing.T) {
 		}
 	}
 	elsewhere := oidctest.NewGraph(t, "none")
+	e := startEntra(t)
+	e.graph.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	for _, tt := range []struct {
 		name   string
 		answer http.HandlerFunc
@@ -336,8 +354,6 @@ func TestGraphFailures(t *testing.T) {
 		{"too large", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 1<<20)) }, unavailable, "bytes", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := startEntra(t)
-			e.graph.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 			e.graph.Answer(tt.answer)
 			p := e.provider(t, nil)
 			log := logged(p)
@@ -429,8 +445,8 @@ func TestGraphWithoutNames(t *testing.T) {
 // TestGraphGroupIsGone: an ID in only that is no longer a group's is no reason to take
 // the person for gone.
 func TestGraphGroupIsGone(t *testing.T) {
+	e := startEntra(t)
 	for _, status := range []int{400, 404} {
-		e := startEntra(t)
 		e.graph.Answer(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
 				w.WriteHeader(status)
@@ -462,18 +478,17 @@ func TestGraphAppToken(t *testing.T) {
 	if got := e.tokenRequests(); len(got) != 1 {
 		t.Errorf("%d requests for an access token, want 1", len(got))
 	}
-	e.graph.SetToken("app-token-2") // as after a change of the permissions
+	e.changeToken("another")
 	if id := login(t, p, password("alice", "pw")); len(id.Groups) != 1 {
 		t.Errorf("groups %q with another access token", id.Groups)
 	}
-	if got := e.tokenRequests(); len(got) != 2 {
-		t.Errorf("%d requests for an access token, want 2", len(got))
+	if got := e.tokenRequests(); len(got) != 1 {
+		t.Errorf("%d more requests for an access token, want 1", len(got))
 	}
 	for _, answer := range []struct {
 		status int
 		body   string
 	}{{400, `{"error":"invalid_grant"}`}, {401, `{"error":"invalid_client"}`}, {400, `{"error":"access_denied","error_codes":[50034]}`}, {200, `{}`}, {500, ``}} {
-		e := startEntra(t)
 		e.issuer.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
 			if r.FormValue("grant_type") != "client_credentials" {
 				e.serveToken(w, r)
@@ -521,6 +536,7 @@ func TestGraphTimeout(t *testing.T) {
 
 // TestGraphPing: check --live tells whether Graph will answer at a login.
 func TestGraphPing(t *testing.T) {
+	e := startEntra(t)
 	for _, tt := range []struct {
 		name   string
 		change func(*oidc.Config)
@@ -535,7 +551,7 @@ func TestGraphPing(t *testing.T) {
 		{"wrong client secret", func(c *oidc.Config) { c.ClientSecret = secret.New("old") }, 0, "warning (groups.graph): people with more than 200 groups cannot log in: Microsoft Graph: client credentials grant"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := startEntra(t)
+			e.graph.Answer(nil)
 			if tt.status > 0 {
 				e.graph.Answer(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(tt.status) })
 			}
