@@ -1,12 +1,14 @@
 package registry
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"slices"
 	"time"
+
+	"shorepass/internal/certwatch"
 )
 
 var (
@@ -37,6 +39,7 @@ type service struct {
 	issuer   string
 	lifetime time.Duration
 	keyFiles keyFiles
+	keysAt   string // the table that has keyFiles: "token", "service[0]"
 	keys     keySource
 	claims   []byte // the beginning of the claims of each token, up to the subject
 }
@@ -102,8 +105,11 @@ func newIssuer(cfg Config, services []Service) (*Issuer, error) {
 	for _, name := range cfg.Services {
 		i.services[name] = newService(cfg, Service{Name: name})
 	}
-	for _, s := range services {
+	for n, s := range services {
 		i.services[s.Name] = newService(cfg, s)
+		if s.RootCertificate != "" {
+			i.services[s.Name].keysAt = fmt.Sprintf("service[%d]", n)
+		}
 	}
 	if len(cfg.Services) == 1 {
 		i.only = cfg.Services[0]
@@ -120,7 +126,7 @@ func newService(cfg Config, s Service) *service {
 	if s.Signing != "" {
 		f.signing = s.Signing
 	}
-	full := &service{name: s.Name, disabled: s.Disabled, issuer: cfg.Issuer, lifetime: cfg.Lifetime, keyFiles: f}
+	full := &service{name: s.Name, disabled: s.Disabled, issuer: cfg.Issuer, lifetime: cfg.Lifetime, keyFiles: f, keysAt: "token"}
 	if s.Issuer != "" {
 		full.issuer = s.Issuer
 	}
@@ -257,16 +263,35 @@ func (i *Issuer) JWKS(service string) ([]byte, error) {
 	return keySet(own.signer.key.Public(), own.kid)
 }
 
-// Expiry returns the time until the first root or signing certificate expires,
-// for metrics and alarms. After that it is negative. Certificates that no
-// registry checks (signing = "kid" or "libtrust") do not count; without any
-// other it is the longest Duration.
-func (i *Issuer) Expiry(now time.Time) time.Duration {
-	soonest := time.Duration(math.MaxInt64)
-	for _, s := range i.services {
-		if expiry := s.keys.expiry(); !expiry.IsZero() {
-			soonest = min(soonest, expiry.Sub(now))
+// Certificates returns the certificate files of all services, each once, to watch
+// for their ends. Those that no registry checks (signing = "kid" or "libtrust")
+// are not among them. A signing certificate is the one in use now.
+func (i *Issuer) Certificates() []certwatch.File {
+	var all []certwatch.File
+	seen := make(map[keyFiles]bool)
+	for _, name := range i.names {
+		s := i.services[name]
+		if !seen[s.keyFiles] {
+			all = append(all, s.certificates()...)
 		}
+		seen[s.keyFiles] = true
 	}
-	return soonest
+	return all
+}
+
+func (s *service) certificates() []certwatch.File {
+	root := certwatch.File{Key: s.keysAt + ".root_certificate", Name: s.keyFiles.rootCertificate}
+	switch keys := s.keys.(type) {
+	case *rotatingLeaf:
+		root.Use, root.Certificates = certwatch.Root, []*x509.Certificate{keys.root.certificate}
+		return []certwatch.File{root}
+	case *reloadingLeaf:
+		files := []certwatch.File{{Key: s.keysAt + ".signing_certificate", Name: s.keyFiles.signingCertificate, Certificates: keys.leaf.Load().chain}}
+		if len(keys.roots) > 0 {
+			root.Use, root.Certificates = certwatch.Authorities, keys.roots
+			files = append(files, root)
+		}
+		return files
+	}
+	return nil
 }

@@ -2,11 +2,14 @@ package registry
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"shorepass/internal/certwatch"
 )
 
 // TestService: a request that names no service gets the only one; an unknown or
@@ -130,4 +133,45 @@ func TestWorldReadableKeyIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	newTestIssuer(t, testConfig(certFile, keyFile))
+}
+
+// timeLeft returns the time until the first certificate of the issuer ends.
+func timeLeft(i *Issuer) time.Duration {
+	first := time.Duration(math.MaxInt64)
+	for _, f := range i.Certificates() {
+		first = min(first, f.Left(time.Now()))
+	}
+	return first
+}
+
+// TestCertificates: each file to watch is named by its key, once, with its use.
+func TestCertificates(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	cfg := testConfig(certFile, keyFile)
+	cfg.Services = []string{"container_registry", "own", "shared", "zot"}
+	own, zot := Service{Name: "own"}, Service{Name: "zot", Signing: SigningKID}
+	own.RootCertificate, own.RootKey = newRootFiles(t)
+	zot.RootCertificate, zot.RootKey = newRootFiles(t)
+	a := newAuthority(t)
+	a.put(t, a.leaf(t, time.Hour))
+	leaf := a.config()
+	for _, tt := range []struct {
+		issuer *Issuer
+		want   string
+	}{
+		{newTestIssuer(t, cfg, zot, own), "token.root_certificate service[1].root_certificate"},
+		{newTestIssuer(t, leaf), "token.signing_certificate token.root_certificate"},
+	} {
+		var got []string
+		for _, f := range tt.issuer.Certificates() {
+			got = append(got, f.Key)
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("Certificates = %q, want %q", got, tt.want)
+		}
+	}
+	uses := newTestIssuer(t, leaf).Certificates()
+	if uses[0].Use != certwatch.Chain || len(uses[0].Certificates) != 2 || uses[1].Use != certwatch.Authorities {
+		t.Errorf("Certificates = %+v, want a chain of two and authorities", uses)
+	}
 }

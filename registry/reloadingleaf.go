@@ -133,8 +133,6 @@ func (l *reloadingLeaf) limitToRoot(p *keyPair, chain []*x509.Certificate, now t
 	return newCertifiedSigner(p.key, chain, found[len(found)-1:])
 }
 
-func (l *reloadingLeaf) expiry() time.Time { return l.leaf.Load().notAfter }
-
 // selfSigned reports whether the certificate is a root: its issuer is its
 // subject. The signature is not checked, since a false one harms only its
 // maker.

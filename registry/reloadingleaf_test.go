@@ -72,8 +72,8 @@ func TestReloadingLeaf(t *testing.T) {
 		if sent := header["x5c"].([]any); len(sent) != 2 || !leafOf(t, token).Equal(leaf.certificate) {
 			t.Errorf("root %q: x5c has %d certificates, want the leaf and the intermediate", root, len(sent))
 		}
-		if left := i.Expiry(time.Now()); left > 24*time.Hour || left < 23*time.Hour {
-			t.Errorf("root %q: Expiry = %v, want the leaf's 24h", root, left)
+		if left := timeLeft(i); left > 24*time.Hour || left < 23*time.Hour {
+			t.Errorf("root %q: time left = %v, want the leaf's 24h", root, left)
 		}
 	}
 }
@@ -258,8 +258,8 @@ func TestReloadingLeafUnderExpiringCA(t *testing.T) {
 		i := newTestIssuer(t, a.config())
 		token := mint(t, i, "container_registry", "alice")
 		_, claims := decode(t, token)
-		if token.ExpiresIn != 2*time.Minute || claims.Expiration != template.NotAfter.Unix() || i.Expiry(time.Now()) != 3*time.Minute {
-			t.Errorf("announced %v, Expiry %v, want 2m and 3m", token.ExpiresIn, i.Expiry(time.Now()))
+		if token.ExpiresIn != 2*time.Minute || claims.Expiration != template.NotAfter.Unix() || timeLeft(i) != 3*time.Minute {
+			t.Errorf("announced %v, time left %v, want 2m and 3m", token.ExpiresIn, timeLeft(i))
 		}
 	})
 }

@@ -85,8 +85,6 @@ func (l *rotatingLeaf) current(now time.Time) (*signer, error) {
 	return next.signer, nil
 }
 
-func (l *rotatingLeaf) expiry() time.Time { return l.root.certificate.NotAfter }
-
 // signsAt reports whether the leaf is the one to sign with at that time. A leaf
 // from the future was issued before the clock was set back.
 func (l *leaf) signsAt(now time.Time) bool {

@@ -29,10 +29,6 @@ type keySource interface {
 	// the key of a leaf that is certified under them, are trusted or even
 	// tried.
 	verificationKey(leaf *x509.Certificate, now time.Time) (crypto.PublicKey, error)
-
-	// expiry returns when the first certificate that the operator has to renew
-	// expires, or the zero Time if registries verify none.
-	expiry() time.Time
 }
 
 // signer is a private key and the header by which a registry finds the public
@@ -131,7 +127,6 @@ func newStaticKey(pair *keyPair, signing string) (*staticKey, error) {
 }
 
 func (k *staticKey) current(time.Time) (*signer, error) { return k.signer, nil }
-func (k *staticKey) expiry() time.Time                  { return time.Time{} }
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {

@@ -95,7 +95,12 @@ func (g *Generation) wireError(err error) httpError {
 		return unauthorized("a one-time password is for docker login, which asks for a token that lasts; other clients need a personal access token", err)
 	case errors.Is(err, errAnonymous):
 		return unauthorized("authentication required: log in first, for example with docker login", err)
-	case errors.Is(err, providers.ErrUnavailable), errors.Is(err, registry.ErrNoValidKey):
+	case errors.Is(err, registry.ErrNoValidKey):
+		// It lasts until an operator replaces the certificate, or sets the clock right.
+		failure := unavailable(err)
+		failure.message = "no registry would take a token now, because the certificate that signs them has ended; trying again does not help, ask " + g.Config.Contact
+		return failure
+	case errors.Is(err, providers.ErrUnavailable):
 		return unavailable(err)
 	case errors.Is(err, providers.ErrRefreshName):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"path"
 	"time"
+
+	"shorepass/internal/certwatch"
 )
 
 // readyTimeout is the timeout of the store's health check.
@@ -23,7 +25,7 @@ const (
 // readiness is the body of /readyz.
 type readiness struct {
 	Ready bool              `json:"ready"`
-	Down  map[string]string `json:"down,omitempty"` // by the name of the part: "unavailable", or "open" for a circuit breaker; the log says why
+	Down  map[string]string `json:"down,omitempty"` // by the name of the part: "unavailable", "open" for a circuit breaker, "ended" for a certificate; the log says why
 }
 
 // serveHealth is the liveness probe.
@@ -47,6 +49,11 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 	for _, name := range s.sessions.DoubtedProviders() {
 		body.Down["circuit breaker of "+name] = "open"
+	}
+	for _, found := range certwatch.Check(gen.certificates(), time.Now()) {
+		if found.Ended() && found.Fault {
+			body.Down["certificate "+found.Key] = "ended"
+		}
 	}
 	status, all := http.StatusOK, r.URL.Query().Has("all")
 	if !body.Ready || all && len(body.Down) > 0 {

@@ -1,12 +1,14 @@
 package server_test
 
 import (
+	"crypto/x509"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"shorepass/internal/certwatch"
 	"shorepass/server"
 	"shorepass/session"
 )
@@ -103,5 +105,48 @@ func TestOpenCircuitBreaker(t *testing.T) {
 	}
 	if status, body := ready("/readyz"); status != http.StatusOK || !strings.Contains(body, "circuit breaker of local") {
 		t.Errorf("/readyz = %d %s, want 200 and the circuit breaker", status, body)
+	}
+}
+
+// TestEndedCertificate: /readyz names an ended certificate by its key and stays 200,
+// /readyz?all is 503 (F6).
+func TestEndedCertificate(t *testing.T) {
+	now := time.Now()
+	file := func(key string, use certwatch.Use, left ...time.Duration) certwatch.File {
+		f := certwatch.File{Key: key, Use: use}
+		for _, l := range left {
+			f.Certificates = append(f.Certificates, &x509.Certificate{NotBefore: now.Add(l - 8760*time.Hour), NotAfter: now.Add(l)})
+		}
+		return f
+	}
+	const hour = time.Hour
+	h := newHarness(t, server.AuditConfig{})
+	h.generation.Certificates = func() []certwatch.File {
+		return []certwatch.File{
+			file("token.root_certificate", certwatch.Root, 12*hour),
+			file("server.tls.certificate", certwatch.Chain, -hour),
+			file("provider[0].tls.ca", certwatch.Authorities, -hour, 100*hour),
+		}
+	}
+	h.reload(t)
+	get := func(path string) (int, string) {
+		t.Helper()
+		resp, err := http.Get(h.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	const want = `{"ready":true,"down":{"certificate server.tls.certificate":"ended"}}`
+	if status, body := get("/readyz"); status != http.StatusOK || strings.TrimSpace(body) != want {
+		t.Errorf("/readyz = %d %s, want 200 %s", status, body, want)
+	}
+	if status, body := get("/readyz?all"); status != http.StatusServiceUnavailable || strings.TrimSpace(body) != want {
+		t.Errorf("/readyz?all = %d %s, want 503 %s", status, body, want)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"shorepass/internal/certwatch"
 )
 
 // Metrics are the server's Prometheus metrics. Every label has few values, and
@@ -71,6 +73,33 @@ func (m *Metrics) CountReload(err error) {
 // AddGauge adds a gauge whose value is read at each scrape.
 func (m *Metrics) AddGauge(name, help string, read func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+}
+
+// AddCertificates adds a gauge for each certificate file that files returns at a scrape.
+func (m *Metrics) AddCertificates(files func() []certwatch.File) {
+	m.registry.MustRegister(certificateGauges(files))
+}
+
+// certificateGauges is a prometheus.Collector of the files that it returns.
+type certificateGauges func() []certwatch.File
+
+var certificateExpiry = prometheus.NewDesc("shorepass_certificate_expiry_seconds",
+	"Time until the next certificate of a file ends; negative after it.", []string{"file"}, nil)
+
+func (certificateGauges) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- certificateExpiry
+}
+
+func (files certificateGauges) Collect(metrics chan<- prometheus.Metric) {
+	now, left := time.Now(), make(map[string]time.Duration)
+	for _, f := range files() { // several keys can name one file
+		if other, seen := left[f.Name]; !seen || f.Left(now) < other {
+			left[f.Name] = f.Left(now)
+		}
+	}
+	for name, d := range left {
+		metrics <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, d.Seconds(), name)
+	}
 }
 
 // observe counts a request to the token endpoint. Requests to the other endpoints

@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shorepass/internal/certwatch"
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/registry"
@@ -37,6 +38,10 @@ type Generation struct {
 	Chain  *providers.Chain
 	Policy *policy.Policy
 	Issuer *registry.Issuer
+
+	// Certificates returns the certificate files in use, whose ends /readyz and
+	// /metrics report. Optional.
+	Certificates func() []certwatch.File
 
 	routes         map[string]route
 	realms         map[string]string // by the host of each public URL
@@ -103,6 +108,14 @@ func (s *Server) Reload(gen Generation) error {
 	gen.routes = s.routes(gen.Config.Paths)
 	s.generation.Store(&gen)
 	return nil
+}
+
+// certificates returns the certificate files in use.
+func (g *Generation) certificates() []certwatch.File {
+	if g.Certificates == nil {
+		return nil
+	}
+	return g.Certificates()
 }
 
 // Generation returns the generation in force, or nil before the first Reload.

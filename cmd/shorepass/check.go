@@ -123,10 +123,12 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 		c.Providers = append(c.Providers, partResult{Name: p.Name, Kind: p.Kind})
 	}
 	broken := store.check()
-	files := errors.Join(checkKeys(cfg), checkTLS(cfg), checkAudit(cfg), broken)
+	issuer, err := checkKeys(cfg)
+	files := errors.Join(err, checkTLS(cfg), checkAudit(cfg), broken)
 	if files != nil {
 		c.add(files)
 	}
+	files = errors.Join(files, c.checkCertificates(cfg, issuer))
 	if registryURL != "" {
 		files = errors.Join(files, c.askRegistry(ctx, cfg, registryURL))
 	}
@@ -158,17 +160,17 @@ func (c *checkResult) add(err error) error {
 	return err
 }
 
-// checkKeys reads the keys that sign tokens, except a root that the first start makes.
-func checkKeys(cfg *resolvedConfig) error {
+// checkKeys reads the keys that sign tokens, except a root that the first start makes. The
+// issuer is nil where that is missing.
+func checkKeys(cfg *resolvedConfig) (*registry.Issuer, error) {
 	missing, err := rootIsMissing(cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if missing {
-		return registry.CheckWithoutRoot(cfg.Token, cfg.Services)
+		return nil, registry.CheckWithoutRoot(cfg.Token, cfg.Services)
 	}
-	_, err = newIssuer(cfg, slog.New(slog.DiscardHandler))
-	return err
+	return newIssuer(cfg, slog.New(slog.DiscardHandler))
 }
 
 func checkTLS(cfg *resolvedConfig) error {

@@ -190,9 +190,15 @@ func inFolder(t *testing.T, dir, command string) ([]byte, error) {
 // valid for an hour.
 func writeCertificate(t *testing.T, certFile, keyFile string, c x509.Certificate) {
 	t.Helper()
+	if err := writeCertificateFiles(certFile, keyFile, c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeCertificateFiles(certFile, keyFile string, c x509.Certificate) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	c.SerialNumber, c.BasicConstraintsValid = big.NewInt(1), true
 	if c.NotAfter.IsZero() {
@@ -200,15 +206,16 @@ func writeCertificate(t *testing.T, certFile, keyFile string, c x509.Certificate
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, &c, &c, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for name, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: certificate}, keyFile: {Type: "PRIVATE KEY", Bytes: secret}} {
 		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
+	return nil
 }

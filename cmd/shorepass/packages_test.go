@@ -10,7 +10,7 @@ import (
 // mayImport has the packages of ours that each package may import. Every package may
 // import internal/… too; one that is not a key may import nothing else of ours.
 var mayImport = map[string][]string{
-	"internal/tlsconf":       {"internal/durable"},
+	"internal/tlsconf":       {"internal/certwatch", "internal/durable"},
 	"providers":              {"throttle"},
 	"providers/file":         {"providers"},
 	"providers/ldap":         {"providers"},

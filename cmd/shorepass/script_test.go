@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"net"
@@ -51,6 +53,8 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 			"mode":    mode,
 			"status":  exitCode,
 			"sqlite":  execSQLite,
+
+			"certificate": makeCertificate,
 		},
 	}
 }
@@ -135,6 +139,19 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("mode of %s: %s, want %s", name, got, args[0])
 		}
 	}
+}
+
+// makeCertificate is "certificate NAME LEFT VALIDITY": it makes the certificate of a CA for
+// localhost, NAME.crt, and its key, NAME.key. It ends in LEFT and is valid for VALIDITY.
+func makeCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	left, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	validity, err := time.ParseDuration(args[2])
+	ts.Check(err)
+	end := time.Now().Add(left)
+	ts.Check(writeCertificateFiles(ts.MkAbs(args[0]+".crt"), ts.MkAbs(args[0]+".key"), x509.Certificate{
+		Subject: pkix.Name{CommonName: args[0]}, DNSNames: []string{"localhost"}, IsCA: true, NotBefore: end.Add(-validity), NotAfter: end,
+	}))
 }
 
 // execSQLite is "sqlite FILE STATEMENT": it executes a statement on a SQLite file, as

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shorepass/internal/certwatch"
 	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
@@ -56,6 +57,7 @@ type daemon struct {
 	cfg      atomic.Pointer[resolvedConfig] // in force
 	tls      atomic.Pointer[tls.Config]     // in force; nil for plain HTTP
 	chain    *providers.Chain               // in force; used by start, reload and close, which never run concurrently
+	applied  chan struct{}                  // has an element after apply, for the watch of certificates
 	retiring sync.WaitGroup                 // goroutines that close the chains of old configurations
 }
 
@@ -111,7 +113,8 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 // server starts. A start mostly takes less, and then no client gets a 503.
 const acceptAfter = 2 * time.Second
 
-// run reloads the configuration of a daemon that has started until ctx ends.
+// run reloads the configuration of a daemon that has started, and watches its certificates,
+// until ctx ends.
 func (d *daemon) run(ctx context.Context, address net.Addr, login string, cmd *cobra.Command, hangups <-chan os.Signal) error {
 	d.log.Info("listening", "address", address.String(), "tls", d.tls.Load() != nil)
 	if login != "" {
@@ -119,7 +122,10 @@ func (d *daemon) run(ctx context.Context, address net.Addr, login string, cmd *c
 			return err
 		}
 	}
+	var watching sync.WaitGroup
+	watching.Go(func() { d.watchCertificates(ctx) })
 	d.reloadOnChange(ctx, hangups)
+	watching.Wait()
 	return nil
 }
 
@@ -127,12 +133,13 @@ func (d *daemon) run(ctx context.Context, address net.Addr, login string, cmd *c
 // wait for the store, and opens the audit log. After an error nothing
 // stays open.
 func newDaemon(o *options, cfg *resolvedConfig, cmd *cobra.Command) (*daemon, error) {
-	d := &daemon{options: o, log: cfg.Server.NewLogger(cmd.ErrOrStderr()), metrics: server.NewMetrics()}
+	d := &daemon{options: o, log: cfg.Server.NewLogger(cmd.ErrOrStderr()), metrics: server.NewMetrics(), applied: make(chan struct{}, 1)}
 	var err error
 	if d.backend, err = newBackend(cfg.Session); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkKeys(cfg), checkTLS(cfg), checkProviders(cfg)); err != nil {
+	_, keys := checkKeys(cfg)
+	if err := errors.Join(keys, checkTLS(cfg), checkProviders(cfg)); err != nil {
 		return nil, err
 	}
 	secure, err := cfg.Server.TLS.Server()
@@ -180,17 +187,22 @@ func (d *daemon) start(ctx context.Context, cfg *resolvedConfig) error {
 	}
 	d.chain = gen.Chain
 	d.server.Open(d.sessions, d.sessions.Admin())
-	d.metrics.AddGauge("shorepass_signing_certificate_expiry_seconds", "Time until the first of the root and signing certificates expires.",
-		func() float64 { return d.server.Generation().Issuer.Expiry(time.Now()).Seconds() })
 	d.metrics.AddGauge("shorepass_circuit_breakers_open", "Providers whose circuit breakers are open: their refusals are void.",
 		func() float64 { return float64(len(d.sessions.DoubtedProviders())) })
-	return d.apply(ctx, cfg, gen)
+	if err := d.apply(ctx, cfg, gen); err != nil {
+		return err
+	}
+	d.metrics.AddCertificates(func() []certwatch.File { return d.server.Generation().Certificates() })
+	return nil
 }
 
 // apply puts a configuration and what was built from it in force.
 func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Generation) error {
 	secure, err := cfg.Server.TLS.Server()
 	if err != nil {
+		return err
+	}
+	if gen.Certificates, err = inUse(cfg, gen.Issuer); err != nil {
 		return err
 	}
 	if err := d.server.Reload(gen); err != nil {
@@ -202,6 +214,10 @@ func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Gene
 	gen.Chain.Start(ctx)
 	d.cfg.Store(cfg)
 	d.chain = gen.Chain
+	select {
+	case d.applied <- struct{}{}:
+	default: // the watch has its signal already
+	}
 	for _, warning := range cfg.Warnings {
 		d.log.Warn("the configuration has a warning", "warning", warning.Error())
 	}

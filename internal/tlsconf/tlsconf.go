@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 
+	"shorepass/internal/certwatch"
 	"shorepass/internal/durable"
 )
 
@@ -78,6 +79,26 @@ func (c Config) Server() (*tls.Config, error) {
 		cfg.ClientCAs, cfg.ClientAuth, cfg.RootCAs = cfg.RootCAs, tls.RequireAndVerifyClientCert, nil
 	}
 	return cfg, nil
+}
+
+// Files returns the certificate files that the table names, under the key of the table,
+// to watch for their ends.
+func (c Config) Files(key string) ([]certwatch.File, error) {
+	var files []certwatch.File
+	for _, f := range []certwatch.File{
+		{Key: key + ".certificate", Name: c.Certificate, Use: certwatch.Chain},
+		{Key: key + ".ca", Name: c.CA, Use: certwatch.Authorities},
+	} {
+		if f.Name == "" {
+			continue
+		}
+		var err error
+		if f.Certificates, err = ReadCertificates(f.Name); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Key, err)
+		}
+		files = append(files, f)
+	}
+	return files, nil
 }
 
 func readPair(certFile, keyFile string) (tls.Certificate, error) {

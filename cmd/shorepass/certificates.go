@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"shorepass/internal/certwatch"
+	"shorepass/providers"
+	"shorepass/registry"
+)
+
+// certificateInterval is how often the certificates in use are checked for their ends.
+const certificateInterval = time.Hour
+
+// inUse returns a function that returns every certificate file that a configuration uses.
+// Those of tls tables are as they were read now; a signing certificate is the one in use
+// at the call.
+func inUse(cfg *resolvedConfig, issuer *registry.Issuer) (func() []certwatch.File, error) {
+	files, err := cfg.TLSCertificates()
+	if err != nil {
+		return nil, err
+	}
+	return func() []certwatch.File { return slices.Concat(issuer.Certificates(), files) }, nil
+}
+
+// watchCertificates logs each certificate in use that ends soon, once a threshold, until
+// ctx ends. It checks every hour, and after each reload.
+func (d *daemon) watchCertificates(ctx context.Context) {
+	ticker := time.NewTicker(certificateInterval)
+	defer ticker.Stop()
+	var watcher certwatch.Watcher
+	for {
+		for _, found := range watcher.Due(certwatch.Check(d.server.Generation().Certificates(), time.Now())) {
+			level, message := slog.LevelWarn, "a certificate ends soon"
+			if found.Ended() {
+				message = "a certificate has ended"
+			}
+			if found.Fault {
+				level = slog.LevelError
+			}
+			d.log.Log(ctx, level, message, "key", found.Key, "file", found.File, "not_after", found.NotAfter.UTC().Format(time.RFC3339), "detail", found.Text)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-d.applied:
+		}
+	}
+}
+
+// checkCertificates adds a finding for each certificate that has ended or ends soon. The
+// error joins the faults. A file that cannot be read is the fault of another check.
+func (c *checkResult) checkCertificates(cfg *resolvedConfig, issuer *registry.Issuer) error {
+	files, err := cfg.TLSCertificates()
+	if err != nil {
+		files = nil
+	}
+	if issuer != nil {
+		files = slices.Concat(issuer.Certificates(), files)
+	}
+	var faults []error
+	for _, found := range certwatch.Check(files, time.Now()) {
+		if found.Fault {
+			faults = append(faults, c.add(providers.WithKey(found.Key, errors.New(found.Text))))
+			continue
+		}
+		c.Findings = append(c.Findings, finding{Severity: providers.SeverityWarning, Key: found.Key, Text: found.Text})
+	}
+	return errors.Join(faults...)
+}

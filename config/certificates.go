@@ -1,0 +1,39 @@
+package config
+
+import (
+	"reflect"
+
+	"shorepass/internal/certwatch"
+	"shorepass/internal/tlsconf"
+)
+
+var tlsType = reflect.TypeFor[tlsconf.Config]()
+
+// TLSCertificates returns the certificate files of every tls table: the server's, those of
+// the providers and the store's.
+func (c *Config) TLSCertificates() ([]certwatch.File, error) {
+	tables := []struct {
+		at      string
+		options reflect.Value
+	}{{"server", reflect.ValueOf(c.Server)}, {"session", reflect.ValueOf(c.Session)}}
+	for i, p := range c.Providers {
+		tables = append(tables, struct {
+			at      string
+			options reflect.Value
+		}{element("provider", i), reflect.ValueOf(p.options).Elem()})
+	}
+	var all []certwatch.File
+	for _, table := range tables {
+		for _, f := range fields(table.options.Type()) {
+			if f.typ != tlsType || f.pointer {
+				continue
+			}
+			files, err := table.options.FieldByIndex(f.index).Interface().(tlsconf.Config).Files(join(table.at, f.name))
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, files...)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,142 @@
+// Package certwatch says which certificates have ended or end soon. It is one rule for
+// every certificate of the process: the ones that sign tokens, the server's own, the ones
+// shown to providers and the store, and the authorities trusted there.
+//
+//	for _, found := range certwatch.Check(files, time.Now()) {
+//		log.Warn(found.Text, "key", found.Key)
+//	}
+package certwatch
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Use is what the certificates of a file are for, which decides how many of them have to
+// be valid.
+type Use int
+
+const (
+	// Chain is a certificate with its chain, all of which have to be valid.
+	Chain Use = iota
+
+	// Root certifies a leaf for each day. A leaf never outlives it.
+	Root
+
+	// Authorities are trusted to certify peers. One valid authority is enough.
+	Authorities
+)
+
+// File is a file of certificates.
+type File struct {
+	Key          string // the configuration key that names it: "server.tls.certificate"
+	Name         string // its path
+	Use          Use
+	Certificates []*x509.Certificate // at least one
+}
+
+// Thresholds are the times before the end at which a certificate is reported. A
+// certificate whose whole validity is less than three thresholds is replaced more often
+// than that, and the threshold does not count for it.
+var Thresholds = []time.Duration{30 * day, 7 * day, day}
+
+const day = 24 * time.Hour
+
+// Finding is a certificate that has ended, or ends within a threshold.
+type Finding struct {
+	Key      string // of the file
+	File     string
+	NotAfter time.Time
+	Within   time.Duration // the smallest threshold that is reached; 0 for an ended certificate
+	Fault    bool          // something does not work now, or will not tomorrow
+	Text     string        // what ends when, and what to do
+}
+
+// Ended reports whether the certificate has ended.
+func (f Finding) Ended() bool { return f.Within == 0 }
+
+// Check returns a finding for each certificate that has ended or ends within a threshold,
+// in the order of the files.
+func Check(files []File, now time.Time) []Finding {
+	var all []Finding
+	for _, f := range files {
+		for _, c := range f.Certificates {
+			if found, ok := f.check(c, now); ok {
+				all = append(all, found)
+			}
+		}
+	}
+	return all
+}
+
+// check returns the finding for one certificate of the file, if there is one.
+func (f File) check(c *x509.Certificate, now time.Time) (Finding, bool) {
+	found := Finding{Key: f.Key, File: f.Name, NotAfter: c.NotAfter}
+	end := c.NotAfter.UTC().Format(time.RFC3339)
+	left := c.NotAfter.Sub(now)
+	if left <= 0 {
+		found.Fault = f.Use != Authorities || !f.hasValid(now)
+		found.Text = fmt.Sprintf("the certificate %q in %s (%s) ended at %s; %s", c.Subject, f.Name, f.Key, end, f.cure())
+		return found, true
+	}
+	if found.Within = reached(left, c.NotAfter.Sub(c.NotBefore)); f.Use == Root && left <= day {
+		found.Within, found.Fault = day, true // today's leaf cannot be certified for its whole day
+	}
+	if found.Within == 0 {
+		return Finding{}, false
+	}
+	found.Text = fmt.Sprintf("the certificate %q in %s (%s) ends at %s, in %s; %s", c.Subject, f.Name, f.Key, end, inDays(left), f.cure())
+	return found, true
+}
+
+// reached returns the smallest threshold that is reached, 0 for none.
+func reached(left, validity time.Duration) time.Duration {
+	within := time.Duration(0)
+	for _, threshold := range Thresholds {
+		if left <= threshold && validity >= 3*threshold {
+			within = threshold
+		}
+	}
+	return within
+}
+
+func (f File) hasValid(now time.Time) bool {
+	return slices.ContainsFunc(f.Certificates, func(c *x509.Certificate) bool { return now.Before(c.NotAfter) })
+}
+
+// cure says what to do about a certificate that ends.
+func (f File) cure() string {
+	switch f.Use {
+	case Root:
+		return "make another root and give it to every registry first, with the old one in the same bundle"
+	case Authorities:
+		return "replace it by the authority that peers use now, or take it out"
+	}
+	return "replace it"
+}
+
+// Left returns the time until the next certificate of the file ends, for a metric. Of
+// authorities it passes over those that have ended, as long as one is valid. It is
+// negative where the file has ended.
+func (f File) Left(now time.Time) time.Duration {
+	var next *x509.Certificate
+	for _, c := range f.Certificates {
+		switch {
+		case next == nil, c.NotAfter.Before(next.NotAfter) && (f.Use != Authorities || now.Before(c.NotAfter)):
+			next = c
+		case f.Use == Authorities && !now.Before(next.NotAfter) && c.NotAfter.After(next.NotAfter):
+			next = c
+		}
+	}
+	return next.NotAfter.Sub(now)
+}
+
+// inDays formats a time that is left, for people.
+func inDays(left time.Duration) string {
+	if days := int(left / day); days > 1 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return left.Round(time.Minute).String()
+}
