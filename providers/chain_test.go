@@ -226,7 +226,7 @@ func TestNewChainRefuses(t *testing.T) {
 		{"a file needs none", []Config{{Name: "f", Kind: "file"}, {Name: "corp", Kind: "ldap", Prefix: pointer("")}}, ""},
 		{"no prefix with a file", []Config{{Name: "f", Kind: "file"}, corp}, "provider[1].prefix: is required where there is more than one"},
 		{"two files", []Config{{Name: "f", Kind: "file"}, {Name: "g", Kind: "file"}}, ""},
-		{"remember too long", []Config{{Name: "corp", Remember: pointer(2 * time.Minute)}}, "provider[0].remember: 2m0s is not between"},
+		{"remember too long", []Config{{Name: "corp", Remember: pointer(2 * time.Minute)}}, "provider[0].remember: 2m is not between"},
 		{"wrong_passwords below 1", []Config{{Name: "corp", WrongPasswords: -1}}, "provider[0].wrong_passwords: -1 is not between 1 and 50"},
 		{"empty match", []Config{{Name: "corp", Match: []string{}}}, "provider[0].match: an empty list"},
 		{"invalid name", []Config{{Name: "a b"}}, `provider[0].name: "a b" is not made of`},

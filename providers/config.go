@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"shorepass/internal/duration"
 )
 
 // Config has the keys of a [[provider]] table that all kinds of providers have; the Config of
@@ -114,10 +116,10 @@ func (c Config) Validate(fault func(key, problem string)) {
 	case c.Remember == nil:
 		fault("remember", "has no value; apply the defaults first")
 	case *c.Remember < 0 || *c.Remember > maxRemember:
-		fault("remember", fmt.Sprintf("%s is not between \"0s\" and \"1m\", the longest that an old password may still work", *c.Remember))
+		fault("remember", fmt.Sprintf("%s is not between \"0s\" and \"1m\", the longest that an old password may still work", duration.Format(*c.Remember)))
 	}
 	if w := c.WrongPasswordWindow; w < minWrongPasswordWindow || w > maxWrongPasswordWindow {
-		fault("wrong_password_window", fmt.Sprintf("%s is not between \"1s\" and \"70d\"; make it as long as the directory itself counts", w))
+		fault("wrong_password_window", fmt.Sprintf("%s is not between \"1s\" and \"70d\"; make it as long as the directory itself counts", duration.Format(w)))
 	}
 	if c.WrongPasswords < 1 || c.WrongPasswords > maxWrongPasswords {
 		fault("wrong_passwords", fmt.Sprintf("%d is not between 1 and %d; keep it below the directory's own lockout", c.WrongPasswords, maxWrongPasswords))

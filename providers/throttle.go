@@ -44,10 +44,10 @@ func (c ThrottleConfig) Validate(fault func(key, problem string)) {
 		network, err := netip.ParsePrefix(text)
 		switch {
 		case err != nil:
-			fault(key, fmt.Sprintf("%q is not a network such as \"203.0.113.0/24\" or \"2001:db8::/48\"", text))
+			fault(key, fmt.Sprintf("%q is not a network%s", text, suggestNetwork(text)))
 			continue
 		case network != network.Masked() || network.Addr().Is4In6():
-			fault(key, fmt.Sprintf("%q has bits after its prefix length, or is an IPv4 network in IPv6 form", text))
+			fault(key, fmt.Sprintf("%q is not in the form of a network%s", text, suggestNetwork(text)))
 			continue
 		}
 		networks[i] = network
@@ -57,6 +57,22 @@ func (c ThrottleConfig) Validate(fault func(key, problem string)) {
 			}
 		}
 	}
+}
+
+// suggestNetwork returns what to write in place of a text that is no network in its
+// normal form: its own network, that of its address alone, or an example.
+func suggestNetwork(text string) string {
+	network, err := netip.ParsePrefix(text)
+	if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
+		network, err = netip.PrefixFrom(addr.WithZone(""), addr.BitLen()), nil
+	}
+	if addr := network.Addr(); err == nil && addr.Is4In6() && network.Bits() >= 96 {
+		network = netip.PrefixFrom(addr.Unmap(), network.Bits()-96)
+	}
+	if err != nil || network.Addr().Is4In6() {
+		return ` such as "203.0.113.0/24" or "2001:db8::/48"`
+	}
+	return fmt.Sprintf("; write %q", network.Masked())
 }
 
 // Options returns the options in the form of package throttle; tablesHash is a hash

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"shorepass/internal/duration"
 )
 
 // The values of signing: how a registry finds the key that signed a token.
@@ -199,11 +201,11 @@ func validatePair(certificate, key string, fault func(key, problem string)) {
 func validateLifetime(d time.Duration, fault func(key, problem string)) {
 	switch {
 	case d < minLifetime:
-		fault("lifetime", fmt.Sprintf("%v is too short, since clients treat less than a minute as a minute; write at least \"1m\"", d))
+		fault("lifetime", fmt.Sprintf("%s is too short, since clients treat less than a minute as a minute; write at least \"1m\"", duration.Format(d)))
 	case d > maxLifetime:
-		fault("lifetime", fmt.Sprintf("%v is too long, since a token cannot be taken back; write at most \"24h\"", d))
+		fault("lifetime", fmt.Sprintf("%s is too long, since a token cannot be taken back; write at most \"24h\"", duration.Format(d)))
 	case d%time.Second != 0:
-		fault("lifetime", fmt.Sprintf("%v is not a whole number of seconds, and clients are told seconds; write one such as \"5m\"", d))
+		fault("lifetime", fmt.Sprintf("%s is not a whole number of seconds, and clients are told seconds; write one such as \"5m\"", duration.Format(d)))
 	}
 }
 

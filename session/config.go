@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"shorepass/internal/duration"
 	"shorepass/internal/secret"
 	"shorepass/internal/tlsconf"
 )
@@ -172,7 +173,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		{"browser_idle", c.BrowserIdle}, {"browser_lifetime", c.BrowserLifetime}, {"pat_lifetime", c.PATLifetime}, {"robot_lifetime", c.RobotLifetime},
 	} {
 		if d.value < minRevalidate || d.value > maxLifetime {
-			fault(d.key, fmt.Sprintf("%v is not between \"1s\" and \"36500d\"", d.value))
+			fault(d.key, fmt.Sprintf("%s is not between \"1s\" and \"36500d\"", duration.Format(d.value)))
 		}
 	}
 	for _, d := range []struct {
@@ -205,7 +206,7 @@ func (c Config) validateStore(fault func(key, problem string)) {
 		value time.Duration
 	}{{"connect_timeout", c.ConnectTimeout}, {"query_timeout", c.QueryTimeout}} {
 		if d.value < minStoreTimeout || d.value > maxStoreTimeout {
-			fault(d.key, fmt.Sprintf("%v is not between \"100ms\" and \"1m\"", d.value))
+			fault(d.key, fmt.Sprintf("%s is not between \"100ms\" and \"1m\"", duration.Format(d.value)))
 		}
 	}
 	c.TLS.Validate(fault)

@@ -1,5 +1,5 @@
-// Package duration parses durations with days, for configuration and command
-// line.
+// Package duration parses and formats durations with days, for configuration and
+// command line.
 package duration
 
 import (
@@ -33,4 +33,22 @@ func Parse(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("the part after the days of %q is negative or too large", text)
 	}
 	return total + more, nil
+}
+
+// Format returns a duration as people write it: whole days as "30d", anything else
+// without units that are zero, as "36h" or "1h30m". [Parse] parses it to the same
+// duration.
+func Format(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d > 0 && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }

@@ -7,6 +7,23 @@ import (
 	"shorepass/internal/duration"
 )
 
+func TestFormat(t *testing.T) {
+	const day = 24 * time.Hour
+	for d, want := range map[time.Duration]string{
+		0: "0s", time.Second: "1s", 90 * time.Second: "1m30s", time.Minute: "1m", time.Hour: "1h", 90 * time.Minute: "1h30m", 3605 * time.Second: "1h0m5s",
+		100 * time.Millisecond: "100ms", 1500 * time.Millisecond: "1.5s", 20 * time.Minute: "20m", 10 * time.Hour: "10h",
+		day: "1d", 36 * time.Hour: "36h", 40000 * day: "40000d", day + time.Second: "24h0m1s", -time.Minute: "-1m",
+	} {
+		got := duration.Format(d)
+		if got != want {
+			t.Errorf("Format(%v) = %q, want %q", d, got, want)
+		}
+		if back, err := duration.Parse(got); err != nil || back != d {
+			t.Errorf("Parse(%q) = %v, %v, want %v", got, back, err, d)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	const day = 24 * time.Hour
 	for text, want := range map[string]time.Duration{

@@ -13,6 +13,7 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/duration"
 	"shorepass/providers"
 )
 
@@ -46,10 +47,10 @@ func (c Config) Validate(fault func(key, problem string)) {
 	checkRange("search_connections", c.SearchConnections, 1, maxConnections, fault)
 	checkRange("bind_connections", c.BindConnections, 1, maxConnections, fault)
 	if c.Timeout <= 0 || c.Timeout > maxTimeout {
-		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", c.Timeout, maxTimeout))
+		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", duration.Format(c.Timeout), duration.Format(maxTimeout)))
 	}
 	if c.DialTimeout <= 0 || c.DialTimeout > c.Timeout {
-		fault("dial_timeout", fmt.Sprintf("%s is not between \"0s\" and timeout, which is %s", c.DialTimeout, c.Timeout))
+		fault("dial_timeout", fmt.Sprintf("%s is not between \"0s\" and timeout, which is %s", duration.Format(c.DialTimeout), duration.Format(c.Timeout)))
 	}
 	c.TLS.Validate(fault)
 }

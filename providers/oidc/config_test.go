@@ -95,7 +95,7 @@ func TestValidateRefuses(t *testing.T) {
 		{func(c *oidc.Config) { c.Algorithms = []string{} }, `algorithms: an empty list accepts no token; leave the key out for the default`},
 		{func(c *oidc.Config) { c.SignIns = "person" }, `sign_ins: "person" is not one of "login", "one"`},
 		{func(c *oidc.Config) { c.Revoke = "always" }, `revoke: "always" is not one of "sign_in", "last", "never"`},
-		{func(c *oidc.Config) { c.Timeout = time.Minute }, `timeout: 1m0s is not between "0s" and "10s", the time that a whole login has`},
+		{func(c *oidc.Config) { c.Timeout = time.Minute }, `timeout: 1m is not between "0s" and "10s", the time that a whole login has`},
 		{func(c *oidc.Config) { c.MaxTokenAge = -time.Hour }, `max_token_age: -1h0m0s is negative; the shortest that works is that of the tokens themselves`},
 		{func(c *oidc.Config) { c.Reauthenticate = 30 * time.Second }, `reauthenticate: 30s is shorter than "1m"; leave it out for no limit`},
 		{func(c *oidc.Config) { c.Reauthenticate = -time.Hour }, `reauthenticate: -1h0m0s is shorter than "1m"; leave it out for no limit`},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"shorepass/internal/duration"
 	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 )
@@ -39,7 +40,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		oneOf(fmt.Sprintf("algorithms[%d]", i), alg, asymmetricAlgorithms...)
 	}
 	if c.Timeout < 0 || c.Timeout > maxTimeout {
-		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", c.Timeout, maxTimeout))
+		fault("timeout", fmt.Sprintf("%s is not between \"0s\" and %q, the time that a whole login has", duration.Format(c.Timeout), duration.Format(maxTimeout)))
 	}
 	if c.MaxTokenAge < 0 {
 		fault("max_token_age", fmt.Sprintf("%s is negative; the shortest that works is that of the tokens themselves", c.MaxTokenAge))
