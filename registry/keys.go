@@ -93,6 +93,9 @@ func readKey(name string) (crypto.Signer, error) {
 		}
 		return key, nil
 	}
+	if len(blocks) > 0 && blocks[0].Type == "CERTIFICATE" {
+		return nil, fmt.Errorf("read key: %s holds a certificate and no PEM private key; name the key's file", name)
+	}
 	return nil, fmt.Errorf("read key: %s holds no PEM private key", name)
 }
 

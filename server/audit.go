@@ -35,7 +35,7 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 	switch path, isFile := strings.CutPrefix(cfg.To, "file:"); {
 	case isFile:
 		a.file = path
-		a.out, err = openAuditFile(path, 0)
+		a.out, err = openAuditFile(path)
 	case cfg.To == "syslog":
 		a.out, err = openSyslog()
 	case cfg.To == "off":
@@ -45,9 +45,20 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, e
 		a.out = keepOpen{newLineFile(stdout)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the audit log %q: %w", cfg.To, err)
+		return nil, cfg.openError(err)
 	}
 	return a, nil
+}
+
+// openError returns the error of an audit log that cannot be opened, with its cure.
+func (c AuditConfig) openError(err error) error {
+	switch {
+	case c.To == "syslog":
+		err = fmt.Errorf("no syslog daemon listens on this machine; start one (in a container, mount its socket /dev/log), or write to = \"stdout\": %w", err)
+	case errors.Is(err, syscall.ENXIO):
+		err = errors.New("no program reads from this pipe; start its reader first")
+	}
+	return fmt.Errorf("open the audit log %q: %w", c.To, err)
 }
 
 // Check reports whether OpenAudit would succeed. It creates no file and writes
@@ -64,7 +75,7 @@ func (c AuditConfig) Check() error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("open the audit log %q: %w", c.To, err)
+		return c.openError(err)
 	}
 	return nil
 }
@@ -84,8 +95,10 @@ func checkAuditFile(path string) error {
 	return nil
 }
 
-func openAuditFile(path string, flag int) (io.WriteCloser, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|flag, 0o600)
+// openAuditFile opens an audit file. A named pipe without a reader is an error, as it is
+// to checkAuditFile; without O_NONBLOCK the open would wait for the reader for ever.
+func openAuditFile(path string) (io.WriteCloser, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +168,7 @@ func (a *Audit) Reopen() error {
 	if a.file == "" {
 		return nil
 	}
-	out, err := openAuditFile(a.file, syscall.O_NONBLOCK) // a named pipe without a reader is an error
+	out, err := openAuditFile(a.file)
 	if err != nil {
 		return fmt.Errorf("open the audit log %q again: %w", a.file, err)
 	}

@@ -159,11 +159,16 @@ func (c Config) NewLogger(w io.Writer) *slog.Logger {
 
 // Validate reports the faults of the [server] table, defaults applied.
 func (c Config) Validate(fault func(key, problem string)) {
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		fault("listen", fmt.Sprintf("%q is not host:port; write %q to listen on every address", c.Listen, ":5001"))
+	if problem := listenProblem(c.Listen); problem != "" {
+		fault("listen", problem)
 	}
 	c.TLS.Validate(fault)
-	c.validatePublicURLs(fault)
+	for i, u := range c.PublicURLs {
+		isDefault := strings.HasSuffix(u, "://"+connectAddress(c.Listen)) // its problem is that of listen
+		if problem := c.publicURLProblem(u); problem != "" && !isDefault {
+			fault(fmt.Sprintf("public_urls[%d]", i), problem)
+		}
+	}
 	for i, p := range c.Paths {
 		key := fmt.Sprintf("paths[%d]", i)
 		switch {
@@ -190,6 +195,7 @@ func (c Config) Warn(warn func(key, problem string)) {
 	if err := c.CheckRealm(); err != nil {
 		warn("public_urls", err.Error())
 	}
+	c.warnURLs(warn)
 	proxies, _ := parseNetworks(c.TrustedProxies)
 	for i, proxy := range proxies {
 		if least := minProxyBits(proxy.Addr()); proxy.Bits() < least {
@@ -211,21 +217,6 @@ func minProxyBits(addr netip.Addr) int {
 		return 24
 	}
 	return 64
-}
-
-// validatePublicURLs refuses URLs that no client can reach. With TLS the server does
-// not answer at an http URL, whatever its port.
-func (c Config) validatePublicURLs(fault func(key, problem string)) {
-	for i, u := range c.PublicURLs {
-		key := fmt.Sprintf("public_urls[%d]", i)
-		parsed, err := url.Parse(u)
-		switch {
-		case err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https"):
-			fault(key, fmt.Sprintf("%q is not a URL such as %q", u, "https://registry-auth.corp.example"))
-		case parsed.Scheme == "http" && c.TLS.Certificate != "":
-			fault(key, fmt.Sprintf("%q cannot be reached, since with tls the server answers https only; write %q", u, "https://"+parsed.Host+parsed.Path))
-		}
-	}
 }
 
 // validateOperators refuses entries that match more people than the members of one

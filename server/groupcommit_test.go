@@ -278,7 +278,7 @@ func TestAuditFileThatEndsWithinALine(t *testing.T) {
 		if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, err := openAuditFile(path, 0)
+		out, err := openAuditFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,7 +127,7 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 	}
 	broken := store.check()
 	issuer, err := checkKeys(cfg)
-	files := errors.Join(err, checkTLS(cfg), checkAudit(cfg), broken)
+	files := errors.Join(err, checkListen(cfg), checkTLS(cfg), checkAudit(cfg), broken)
 	if files != nil {
 		c.add(files)
 	}
@@ -171,6 +174,23 @@ func checkKeys(cfg *resolvedConfig) (*registry.Issuer, error) {
 		return nil, registry.CheckWithoutRoot(cfg.Token, cfg.Services)
 	}
 	return newIssuer(cfg, slog.New(slog.DiscardHandler))
+}
+
+// checkListen checks that the address to listen on is one of this machine. It listens at
+// another port, so that a server may run meanwhile. A host name is not resolved.
+func checkListen(cfg *resolvedConfig) error {
+	host, port, _ := net.SplitHostPort(cfg.Server.Listen)
+	if _, err := netip.ParseAddr(host); err != nil {
+		return nil
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return providers.WithKey("server.listen", fmt.Errorf("server: listen: no interface of this machine has the address %s; write listen = %q for every address", host, ":"+port))
+	}
+	if err == nil {
+		err = listener.Close()
+	}
+	return err
 }
 
 func checkTLS(cfg *resolvedConfig) error {

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,6 +85,16 @@ groups = { base = "dc=corp,dc=example" }
 		{"server: no certificate", server + secure("none.crt", "one.key", ""), `none\.crt: no such file`, check},
 		{"server: certificate is not PEM", server + secure("text", "one.key", ""), `read tls\.certificate and tls\.key: .*PEM`, check},
 		{"server: key of another certificate", server + secure("one.crt", "two.key", ""), `private key does not match`, check},
+		{"server: certificate and key swapped", server + secure("one.key", "one.crt", ""), `one\.key holds a private key and .*one\.crt a certificate; swap the two`, check},
+		{"server: certificate in place of the key", server + secure("one.crt", "one.crt", ""), `one\.crt holds a certificate and no private key; name the key's file`, check},
+		{"server: key in place of the certificate", server + secure("one.key", "one.key", ""), `one\.key holds a private key and no certificate; name the certificate's file`, check},
+		{"server: key in place of the CA", server + secure("one.crt", "one.key", "one.key"), `read tls\.ca: .*one\.key holds a private key and no PEM certificate`, check},
+		{"token: root and root key swapped", token + root("one.key", "one.crt"), `one\.key holds a private key and no PEM certificate; name the certificate's file`, registryConfig},
+		{"token: root in place of the root key", token + root("one.crt", "one.crt"), `one\.crt holds a certificate and no PEM private key; name the key's file`, registryConfig},
+		{"server: address of another machine", token + "[server]\nlisten = \"192.0.2.1:5001\"\n", `192\.0\.2\.1`, check},
+		{"server: impossible port", token + "[server]\nlisten = \":99999\"\n", `server\.listen: ":99999" has the port "99999"`, check},
+		{"audit: no syslog", token + "[audit]\nto = \"syslog\"\n", `no syslog daemon listens on this machine; start one .*, or write to = "stdout"`, check},
+		{"audit: pipe without a reader", token + "[audit]\nto = \"file:pipe\"\n", `pipe": no program reads from this pipe; start its reader first`, check},
 		{"world-readable key of the server", server + secure("one.crt", "open.key", ""), `read tls\.certificate and tls\.key: everybody on this machine can read .*open\.key`, check},
 		{"world-writable certificate of the server", server + secure("loose.crt", "one.key", ""), `everybody on this machine can change .*loose\.crt`, check},
 		{"server: no CA of clients", server + secure("one.crt", "one.key", "none.crt"), `read tls\.ca: .*none\.crt: no such file`, check},
@@ -165,6 +176,9 @@ func keyFiles(t *testing.T, config string) string {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	loose := filepath.Join(dir, "loose.crt")
 	certificate, err := os.ReadFile(filepath.Join(dir, "one.crt"))

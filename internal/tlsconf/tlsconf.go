@@ -3,6 +3,7 @@
 package tlsconf
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -106,11 +107,40 @@ func readPair(certFile, keyFile string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, _, err := durable.ReadSecret(keyFile, maxFile)
+	key, state, err := durable.Read(keyFile, maxFile)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
+	// The types of the files come first: a certificate in place of the key needs another
+	// name and no chmod.
+	if err := checkPair(certFile, certificate, keyFile, key); err != nil {
+		return tls.Certificate{}, err
+	}
+	if err := durable.RequirePrivate(keyFile, state); err != nil {
+		return tls.Certificate{}, err
+	}
 	return tls.X509KeyPair(certificate, key)
+}
+
+// checkPair returns an error where a file has PEM blocks of the other's type alone.
+func checkPair(certFile string, certificate []byte, keyFile string, key []byte) error {
+	isKey := holdsKey(certificate) && !holdsCertificate(certificate)
+	isCertificate := holdsCertificate(key) && !holdsKey(key)
+	switch {
+	case isKey && isCertificate:
+		return fmt.Errorf("%s holds a private key and %s a certificate; swap the two", certFile, keyFile)
+	case isKey:
+		return fmt.Errorf("%s holds a private key and no certificate; name the certificate's file", certFile)
+	case isCertificate:
+		return fmt.Errorf("%s holds a certificate and no private key; name the key's file", keyFile)
+	}
+	return nil
+}
+
+func holdsKey(data []byte) bool { return bytes.Contains(data, []byte("PRIVATE KEY-----")) }
+
+func holdsCertificate(data []byte) bool {
+	return bytes.Contains(data, []byte("-----BEGIN CERTIFICATE-----"))
 }
 
 // ReadCertificates returns every certificate in a PEM file, at least one. A
@@ -136,6 +166,9 @@ func ReadCertificates(name string) ([]*x509.Certificate, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		all = append(all, c)
+	}
+	if len(all) == 0 && holdsKey(data) {
+		return nil, fmt.Errorf("%s holds a private key and no PEM certificate; name the certificate's file", name)
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%s holds no PEM certificate; a DER one is converted with openssl x509 -inform der", name)
