@@ -37,6 +37,9 @@ func (l *loader) checkProviders() {
 	providers.ValidateTogether(all, func(i int, key, problem string) {
 		l.faults.under(element("provider", tables[i]))(key, problem)
 	})
+	if len(all) == len(l.cfg.Providers) {
+		l.checkRequireGroups()
+	}
 }
 
 // checkServices checks the [[service]] tables against [token]. It reports a duplicate

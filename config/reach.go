@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -12,6 +13,11 @@ import (
 // checkReach reports rules that can never match, given the prefixes, groups and methods
 // of the providers.
 func (l *loader) checkReach() {
+	l.cfg.Policy.ValidateReachability(l.policyProviders(), l.faults.under(""), l.warn)
+}
+
+// policyProviders returns what the options determine about the people of each provider.
+func (l *loader) policyProviders() []policy.Provider {
 	var all []policy.Provider
 	for _, p := range l.cfg.Providers {
 		all = append(all, p.policyProvider())
@@ -19,7 +25,43 @@ func (l *loader) checkReach() {
 	for i := range all {
 		all[i].ForeignPrefixes = foreignPrefixes(all[i].Prefix, l.cfg.Providers, i)
 	}
-	l.cfg.Policy.ValidateReachability(all, l.faults.under(""), l.warn)
+	return all
+}
+
+// checkRequireGroups reports a require_groups of which no entry can match a group, so
+// that every login is refused, and warns of an entry that can match none beside others.
+func (l *loader) checkRequireGroups() {
+	for i, known := range l.policyProviders() {
+		entries := l.cfg.Providers[i].RequireGroups
+		var reasons []string
+		dead := 0
+		for _, entry := range entries {
+			why := whyNotRequired(&known, entry)
+			if why != "" {
+				dead++
+			}
+			reasons = append(reasons, why)
+		}
+		at := join(element("provider", i), "require_groups")
+		if dead > 0 && dead == len(entries) {
+			l.faults.under("")(at, "refuses every login of this provider: "+strings.Join(slices.Compact(reasons), "; "))
+			continue
+		}
+		for j, why := range reasons {
+			if why != "" {
+				l.warn(element(at, j), "the entry can never match: "+why)
+			}
+		}
+	}
+}
+
+// whyNotRequired says why no group can match an entry of require_groups, and is empty if
+// one can.
+func whyNotRequired(known *policy.Provider, entry string) string {
+	if strings.EqualFold(entry, providers.GroupAuthenticated) || strings.EqualFold(entry, providers.GroupAnonymous) {
+		return fmt.Sprintf("%q is a group of shorepass's own, which is not compared; leave it out, so that everyone may log in", entry)
+	}
+	return known.WhyNoGroup(strings.ReplaceAll(entry, "?", "*")) // in a rule "?" is no wildcard
 }
 
 // policyProvider returns what the options determine about the names and methods of a

@@ -230,14 +230,15 @@ func (o origin) whyNoGroup(entry string) string {
 	case entry == authenticated:
 		return ""
 	}
-	return o.provider.whyNoGroup(entry)
+	return o.provider.WhyNoGroup(entry)
 }
 
 // methodIDToken is the method of a login with an ID token.
 const methodIDToken = "id_token"
 
-// whyNoGroup says why no group that the provider itself has can match an entry.
-func (p *Provider) whyNoGroup(entry string) string {
+// WhyNoGroup says why no group that the provider itself has can match a glob, and is empty
+// if one can.
+func (p *Provider) WhyNoGroup(entry string) string {
 	if p.NoGroups {
 		return fmt.Sprintf("people of %q are in no groups, since its groups key is left out", p.Name)
 	}
