@@ -55,8 +55,8 @@ func (l *loader) checkServices() {
 		case ok:
 			l.faults.add(at+".name", fmt.Sprintf("%q has a table on line %d already; merge the two",
 				s.Name, l.text.line(element("service", first))))
-		case !slices.Contains(served, s.Name) && closest(s.Name, served) != "":
-			l.faults.add(at+".name", fmt.Sprintf("%q is not in token.services; did you mean %q?", s.Name, closest(s.Name, served)))
+		case !slices.Contains(served, s.Name) && Closest(s.Name, served) != "":
+			l.faults.add(at+".name", fmt.Sprintf("%q is not in token.services; did you mean %q?", s.Name, Closest(s.Name, served)))
 		}
 		names[s.Name] = i
 	}

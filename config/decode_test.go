@@ -65,8 +65,8 @@ func TestClosest(t *testing.T) {
 		"cas":              "ca",
 		"issuer_and_a_lot": "",
 	} {
-		if got := closest(written, keys); got != want {
-			t.Errorf("closest(%q) = %q, want %q", written, got, want)
+		if got := Closest(written, keys); got != want {
+			t.Errorf("Closest(%q) = %q, want %q", written, got, want)
 		}
 	}
 }

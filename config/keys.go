@@ -78,7 +78,7 @@ func suggestKey(key string, known []field) string {
 	for i, f := range known {
 		names[i] = f.name
 	}
-	if near := closest(key, names); near != "" {
+	if near := Closest(key, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	for _, table := range fields(reflect.TypeFor[Config]()) {
@@ -89,9 +89,9 @@ func suggestKey(key string, known []field) string {
 	return "the keys here are " + strings.Join(names, ", ")
 }
 
-// closest returns the name with the smallest edit distance to what was written, or ""
+// Closest returns the name with the smallest edit distance to what was written, or ""
 // if none is close enough to be a misspelling.
-func closest(written string, names []string) string {
+func Closest(written string, names []string) string {
 	best, least := "", 1+max(2, len(written)/3)
 	for _, name := range names {
 		if d := distance(strings.ToLower(written), name); d < least && d < len(name) {

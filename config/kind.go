@@ -117,8 +117,8 @@ func (l *loader) decodeProvider(at string, table map[string]any, into *Provider)
 		l.faults.add(at, "kind is missing; write one of "+quoted(known))
 	case !isText:
 		l.faults.add(at+".kind", fmt.Sprintf("found %s; write one of %s", found(table["kind"]), quoted(known)))
-	case !ok && closest(name, known) != "":
-		l.faults.add(at+".kind", fmt.Sprintf("unknown kind of provider %q; did you mean %q?", name, closest(name, known)))
+	case !ok && Closest(name, known) != "":
+		l.faults.add(at+".kind", fmt.Sprintf("unknown kind of provider %q; did you mean %q?", name, Closest(name, known)))
 	case !ok:
 		l.faults.add(at+".kind", fmt.Sprintf("unknown kind of provider %q; write one of %s", name, quoted(known)))
 	default:

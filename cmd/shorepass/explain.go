@@ -99,6 +99,9 @@ func (f *explainFlags) checkNames(cfg *config.Config) error {
 		{"service", f.question.Service, cfg.Token.Services},
 	} {
 		if flag.value != "" && !slices.Contains(flag.known, flag.value) {
+			if near := config.Closest(flag.value, flag.known); near != "" {
+				return fmt.Errorf("--%s %q is unknown; did you mean %q?", flag.name, flag.value, near)
+			}
 			return fmt.Errorf("--%s %q is unknown; write one of %s", flag.name, flag.value, strings.Join(flag.known, ", "))
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os/user"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"shorepass/internal/duration"
+	"shorepass/providers"
 	"shorepass/session"
 )
 
@@ -95,15 +97,22 @@ func newSessionsRevoke(o *options) *cobra.Command {
 			}
 			return withAdmin(cmd.Context(), o, func(a *session.Admin) error {
 				ended := 0
+				var without []string // ids that ended no session
 				for _, sel := range chosen.selectors(ids, a.Now()) {
 					n, err := a.Revoke(cmd.Context(), sel, commandLineUser())
 					if err != nil {
-						return err
+						return errors.Join(err, fmt.Errorf("%d sessions had ended before", ended))
+					}
+					if n == 0 && sel.ID != "" {
+						without = append(without, sel.ID)
 					}
 					ended += n
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d sessions ended\n", ended)
-				if ended == 0 {
+				switch {
+				case len(without) > 0:
+					return fmt.Errorf("no live session has the id %s; shorepass sessions list --ended shows those that have ended", providers.Quoted(without))
+				case ended == 0:
 					return errors.New("no live session matches")
 				}
 				return nil
@@ -209,9 +218,11 @@ func (s *selection) selectors(ids []string, now time.Time) []session.Selector {
 	if len(ids) == 0 {
 		return []session.Selector{s.selector(now)}
 	}
-	all := make([]session.Selector, len(ids))
+	var all []session.Selector
 	for i, id := range ids {
-		all[i] = session.Selector{ID: id}
+		if slices.Index(ids, id) == i {
+			all = append(all, session.Selector{ID: id})
+		}
 	}
 	return all
 }

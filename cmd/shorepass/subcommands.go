@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"shorepass/config"
 )
 
 // rejectUnknown makes an unknown subcommand an error, for cmd and all commands below it.
@@ -43,11 +47,17 @@ func unknownSubcommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q for %q; %[2]s --help lists the commands", args[0], cmd.CommandPath())
 }
 
-// flagError is the cobra flag error function: it says where the flags are listed, if one
-// is unknown.
+// flagError is the cobra flag error function: it names the flag that was probably meant,
+// or says where the flags are listed, if one is unknown.
 func flagError(cmd *cobra.Command, err error) error {
-	if strings.HasPrefix(err.Error(), "unknown ") {
-		return fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return err
 	}
-	return err
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := config.Closest(unknown.GetSpecifiedName(), names); near != "" && unknown.GetSpecifiedShortnames() == "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, near)
+	}
+	return fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())
 }
