@@ -86,15 +86,11 @@ var loginMethods = []string{"password", "refresh", "id_token", "browser", "pat",
 // checkNames returns an error if a flag has a name that the configuration does not know:
 // the rules would then decide about a request that cannot occur.
 func (f *explainFlags) checkNames(cfg *config.Config) error {
-	providers := make([]string, len(cfg.Providers))
-	for i, p := range cfg.Providers {
-		providers[i] = p.Name
-	}
 	for _, flag := range []struct {
 		name, value string
 		known       []string
 	}{
-		{"provider", f.question.Provider, providers},
+		{"provider", f.question.Provider, providerNames(cfg)},
 		{"method", f.question.Method, loginMethods},
 		{"service", f.question.Service, cfg.Token.Services},
 	} {

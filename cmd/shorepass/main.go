@@ -82,6 +82,7 @@ func newRoot() *cobra.Command {
 		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o), newUnlock(&o),
 		newKeys(&o), newHash(), newRegistryConfig(&o), newVersion(),
 	)
+	addCompletions(root, &o)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
