@@ -68,7 +68,7 @@ func TestPostgresFull(t *testing.T) {
 		} else {
 			issued = append(issued, a.RefreshToken)
 		}
-		eventually(t, 15*time.Second, func() error { return checkOK(s.url + "/readyz?all") })
+		eventually(t, 6*time.Second, func() error { return checkOK(s.url + "/readyz?all") })
 	}
 	for _, token := range issued {
 		r.checkAll(t, token, "200 pull,push")

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,12 +20,15 @@ type HealthStore interface {
 }
 
 const (
-	// healthWriteInterval is the rate limit of writes by health checks.
+	// healthWriteInterval is the rate limit of test writes by health checks, and
+	// healthRetryInterval that while the store counts as broken, so that it counts
+	// as healthy within seconds after it is.
 	healthWriteInterval = 10 * time.Second
+	healthRetryInterval = time.Second
 
-	// fullTTL is how long a store that had no room for a session counts as
-	// full, unless it stores another one in that time.
-	fullTTL = time.Minute
+	// roomBytes is how much the test write needs after there was no room for a
+	// session: rewriting a small row can succeed where there is none for a new one.
+	roomBytes = 64 << 10
 )
 
 // health is the health check of the store: whether it answers, and whether it
@@ -33,33 +37,49 @@ const (
 type health struct {
 	store   HealthStore
 	replica string
-	full    atomic.Int64 // when there was no room for a session, in nanoseconds since 1970; 0 if the last one was stored
+	full    atomic.Int64 // when there was no room for a session, in nanoseconds since 1970; 0 once there is
 
 	mu  sync.Mutex // guards at and err, and is held during a write
-	at  time.Time  // of the last write
-	err error      // of the last write
+	at  time.Time  // of the last test write
+	err error      // of the last test write
 }
 
-// check returns nil if the store is healthy. The test write is rate limited to
-// one in healthWriteInterval.
+// check returns nil if the store is healthy.
 func (h *health) check(ctx context.Context) error {
 	if err := h.store.Ping(ctx); err != nil {
 		return unavailable(err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); now.Sub(h.at) >= healthWriteInterval {
-		err := h.store.SetSetting(ctx, "alive", []byte(h.replica))
-		h.at, h.err = now, err
+	full, interval := h.full.Load(), healthWriteInterval
+	if full != 0 || h.err != nil {
+		interval = healthRetryInterval
+	}
+	if now := time.Now(); now.Sub(h.at) >= interval {
+		h.at, h.err = now, h.testWrite(ctx, full != 0)
+		if h.err == nil {
+			h.full.CompareAndSwap(full, 0)
+		}
 	}
 	if h.err != nil {
 		return unavailable(fmt.Errorf("write to the store: %w", h.err))
 	}
-	// Rewriting a row can succeed where there is no room for a new one.
-	if since := time.Since(time.Unix(0, h.full.Load())); since < fullTTL {
-		return unavailable(fmt.Errorf("store a session, %v ago: %w", since.Round(time.Second), ErrFull))
+	if at := h.full.Load(); at != 0 {
+		return unavailable(fmt.Errorf("store a session, %v ago: %w", time.Since(time.Unix(0, at)).Round(time.Second), ErrFull))
 	}
 	return nil
+}
+
+// testWrite rewrites a row and, where the store was full, makes it large first.
+func (h *health) testWrite(ctx context.Context, wasFull bool) error {
+	if wasFull {
+		large := make([]byte, roomBytes)
+		rand.Read(large) // a store may compress anything else
+		if err := h.store.SetSetting(ctx, "alive", large); err != nil {
+			return err
+		}
+	}
+	return h.store.SetSetting(ctx, "alive", []byte(h.replica))
 }
 
 // recordCreate records whether the store had room for a new session.
