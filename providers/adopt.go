@@ -100,7 +100,7 @@ func (m *member) addAuthenticated(id *Identity) {
 
 // refuse returns the error for an account that the configuration refuses.
 func (m *member) refuse(format string, args ...any) error {
-	return Reject(RefusedByConfig, fmt.Errorf("provider %s "+format, append([]any{m.config.Name}, args...)...))
+	return m.wrap(Reject(RefusedByConfig, fmt.Errorf(format, args...)))
 }
 
 // hasRequired reports whether require_groups is empty, or the person is for certain in

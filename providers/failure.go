@@ -21,6 +21,14 @@ type Failure struct {
 func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Err) }
 func (f *Failure) Unwrap() error { return f.Err }
 
+// NameOf returns the name of the provider that an error comes from, or "" if none was asked.
+func NameOf(err error) string {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f.Provider
+	}
+	return ""
+}
+
 // Reason says why a credential was rejected. The throttle settles an attempt by
 // it, and the audit line names it.
 type Reason string

@@ -108,7 +108,7 @@ func TestInspectShowsEachGroup(t *testing.T) {
 		},
 		Refusals: []Refusal{
 			{Reason: Disabled, Text: "disabled (x)", EndsSessions: true},
-			{Reason: RefusedByConfig, Text: `provider corp found "bob", who is in none of the groups that require_groups names`},
+			{Reason: RefusedByConfig, Text: `provider corp: found "bob", who is in none of the groups that require_groups names`},
 		},
 	}
 	if diff := cmp.Diff(want, result.Account); diff != "" {

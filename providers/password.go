@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"shorepass/throttle"
@@ -117,11 +118,11 @@ var errFull = errors.New("too many wrong passwords for this account, so the prov
 func (c *Chain) notAdmitted(m *member, answer throttle.Answer) error {
 	err := Reject(WrongPassword, errFull)
 	if answer.Verdict == throttle.Repeat {
-		err = repeatRejection(answer.Cause)
+		cause := answer.Cause
+		cause.Detail = strings.TrimPrefix(cause.Detail, (&Failure{Provider: m.config.Name, Err: errors.New("")}).Error())
+		err = repeatRejection(cause)
 	}
-	if answer.Cause.Detail == "" { // else the detail names the provider
-		err = m.wrap(err)
-	}
+	err = m.wrap(err)
 	if c.doubted(m) != nil {
 		return m.circuitOpenError(err)
 	}

@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Audit writes the audit log: one JSON line for each decision. It is safe for
@@ -20,6 +22,8 @@ type Audit struct {
 	allGroups bool        // a line names every group of a person
 	failed    func(error) // counts and logs a line that could not be written
 	file      string      // the path; empty unless the log is a file
+
+	failedAt atomic.Int64 // when a line was not written, in nanoseconds since 1970; 0 if the last one was
 
 	mu sync.RWMutex // guards the field out, not its writes
 	// out is nil if the audit log is off. Each of its writes is one line, and
@@ -198,13 +202,30 @@ func (a *Audit) Close() error {
 func (a *Audit) write(line *auditLine) error {
 	err := a.writeLine(line)
 	if err == nil {
+		if a.failedAt.Load() != 0 {
+			a.failedAt.Store(0)
+		}
 		return nil
 	}
+	a.failedAt.Store(time.Now().UnixNano())
 	a.failed(err)
 	if a.required {
-		return unavailable(fmt.Errorf("write the audit line: %w", err))
+		return unavailable(fmt.Errorf("%w: %w", errNoAuditLine, err))
 	}
 	return nil
+}
+
+// errNoAuditLine refuses a request whose audit line could not be written.
+var errNoAuditLine = errors.New("write the audit line")
+
+// auditDownTTL is how long the audit log counts as down after a line was not written,
+// where no other is written: without requests nothing tells that the disk has room again.
+const auditDownTTL = 10 * time.Second
+
+// isDown reports whether the last line could not be written.
+func (a *Audit) isDown() bool {
+	at := a.failedAt.Load()
+	return at != 0 && time.Since(time.Unix(0, at)) < auditDownTTL
 }
 
 func (a *Audit) writeLine(line *auditLine) error {

@@ -154,7 +154,15 @@ var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.Lev
 // NewLogger returns a logger that writes JSON lines of LogLevel and above to w.
 // The configuration must have passed Validate.
 func (c Config) NewLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: logLevels[c.LogLevel]}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: logLevels[c.LogLevel], ReplaceAttr: withUnits}))
+}
+
+// withUnits writes a duration with its unit, "1.5s", where slog writes nanoseconds.
+func withUnits(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // Validate reports the faults of the [server] table, defaults applied.

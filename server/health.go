@@ -25,7 +25,7 @@ const (
 // readiness is the body of /readyz.
 type readiness struct {
 	Ready bool              `json:"ready"`
-	Down  map[string]string `json:"down,omitempty"` // by the name of the part: "unavailable", "open" for a circuit breaker, "ended" for a certificate; the log says why
+	Down  map[string]string `json:"down,omitempty"` // by the name of the part: "unavailable", "open" for a circuit breaker, "ended" for a certificate, or "faulty" for a configuration on disk that is not in force; the log says why
 }
 
 // serveHealth is the liveness probe.
@@ -43,6 +43,12 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generat
 	body := readiness{Ready: !s.stopping.Load(), Down: map[string]string{}}
 	if err := s.sessions.Ping(ctx); err != nil {
 		body.Down["store"] = "unavailable"
+	}
+	if s.audit.isDown() {
+		body.Down["audit"] = "unavailable"
+	}
+	if s.reloadFault.Load() {
+		body.Down["configuration"] = "faulty"
 	}
 	for _, name := range gen.Chain.Down() {
 		body.Down["provider "+name] = "unavailable"

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -18,7 +19,11 @@ type Metrics struct {
 	registry      *prometheus.Registry
 	requests      *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
+	decisions     *prometheus.CounterVec
+	routes        *prometheus.CounterVec
+	handshakes    *prometheus.CounterVec
 	reloads       *prometheus.CounterVec
+	reloaded      prometheus.Gauge
 	auditFailures prometheus.Counter
 	handler       http.Handler
 }
@@ -39,12 +44,24 @@ func NewMetrics() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shorepass_token_requests_total", Help: "Requests to the token endpoint, by method (" + methods + "), the provider that authenticated it, and the status.",
+			Name: "shorepass_token_requests_total", Help: "Requests to the token endpoint, by method (" + methods + "), the provider that authenticated or refused it (none where none was asked), and the status.",
 		}, []string{"method", "provider", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "shorepass_token_request_duration_seconds", Help: "Time to answer a request to the token endpoint, by method (" + methods + ").",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 3, 10},
 		}, []string{"method"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shorepass_policy_decisions_total", Help: "Decisions of the rules about requests with a scope, by the provider (none for anonymous requests) and the outcome: granted, partial, or denied where nothing was granted.",
+		}, []string{"provider", "outcome"}),
+		routes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shorepass_http_requests_total", Help: "Requests by route (token, revoke, introspect, version_check, health, ready, metrics, or none where there is nothing at the path) and status.",
+		}, []string{"route", "status"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shorepass_tls_handshake_failures_total", Help: "Failed TLS handshakes of clients, by reason: untrusted (the client refuses the certificate), plain_http, closed, timeout, or other.",
+		}, []string{"reason"}),
+		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shorepass_config_reload_successful", Help: "1 if the configuration on disk is in force, 0 if it has a fault.",
+		}),
 		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shorepass_audit_failures_total", Help: "Audit lines that were not written.",
 		}),
@@ -52,7 +69,11 @@ func NewMetrics() *Metrics {
 			Name: "shorepass_reloads_total", Help: "Reloads of the configuration, by result.",
 		}, []string{"result"}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.auditFailures, m.reloads,
+	m.reloaded.Set(1)
+	for _, reason := range handshakeReasons {
+		m.handshakes.WithLabelValues(reason)
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.decisions, m.routes, m.handshakes, m.auditFailures, m.reloads, m.reloaded,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
@@ -61,13 +82,14 @@ func NewMetrics() *Metrics {
 // CountAuditFailure counts an audit line that was not written.
 func (m *Metrics) CountAuditFailure() { m.auditFailures.Inc() }
 
-// CountReload counts a reload of the configuration by its result.
-func (m *Metrics) CountReload(err error) {
-	result := "ok"
+// countReload counts a reload of the configuration by its result.
+func (m *Metrics) countReload(err error) {
+	result, successful := "ok", 1.0
 	if err != nil {
-		result = "error"
+		result, successful = "error", 0
 	}
 	m.reloads.WithLabelValues(result).Inc()
+	m.reloaded.Set(successful)
 }
 
 // AddGauge adds a gauge whose value is read at each scrape.
@@ -102,14 +124,27 @@ func (files certificateGauges) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// observe counts a request to the token endpoint. Requests to the other endpoints
-// are rare, and the audit log has them.
+// noProvider is the label provider of a request for which no provider was asked.
+const noProvider = "none"
+
+// observe counts a request to an audited endpoint.
 func (m *Metrics) observe(req *request) {
+	status := strconv.Itoa(req.line.Status)
+	m.routes.WithLabelValues(cmp.Or(req.line.Action, routeToken), status).Inc()
 	if req.line.Action != "" {
 		return
 	}
-	m.requests.WithLabelValues(req.method, req.line.Provider, strconv.Itoa(req.line.Status)).Inc()
+	provider := cmp.Or(req.line.Provider, req.refusedBy, noProvider)
+	m.requests.WithLabelValues(req.method, provider, status).Inc()
 	m.duration.WithLabelValues(req.method).Observe(time.Since(req.localTime).Seconds())
+	if req.outcome != "" {
+		m.decisions.WithLabelValues(provider, req.outcome).Inc()
+	}
+}
+
+// countRoute counts a request to an endpoint that is not audited.
+func (m *Metrics) countRoute(route string, status int) {
+	m.routes.WithLabelValues(route, strconv.Itoa(status)).Inc()
 }
 
 // serveMetrics answers addresses in server.metrics_from alone, since the labels name

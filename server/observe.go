@@ -36,6 +36,7 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation
 		return
 	}
 	failure := gen.wireError(err)
+	req.refusedBy = providers.NameOf(err)
 	req.line.Reason = auditText(failure.Error())
 	if required := req.record(s.audit, failure.status); required != nil {
 		failure = gen.wireError(required)
@@ -65,8 +66,9 @@ func catchPanic(serve func() error) (err error) {
 }
 
 // logFailure logs the cause of a failure, which the client does not receive. A refused
-// login is Debug, since the audit log has it. So is a provider that is unavailable:
-// that was logged when it became so.
+// login is Debug, since the audit log has it. So is a failure that is logged already: a
+// provider that became unavailable, a circuit breaker that opened, an audit line that was
+// not written.
 func (s *Server) logFailure(r *http.Request, req *request, failure httpError) {
 	attrs := []any{"request", req.line.Request, "status", failure.status, "error", failure.Error(), "service", req.line.Service, "address", req.line.Address}
 	switch {
@@ -74,15 +76,13 @@ func (s *Server) logFailure(r *http.Request, req *request, failure httpError) {
 		s.log.Debug("the client disconnected", attrs...)
 	case failure.status == http.StatusInternalServerError:
 		s.log.Error("a request failed", attrs...)
-	case failure.status == http.StatusServiceUnavailable && !isProviderFailure(failure):
+	case failure.status == http.StatusServiceUnavailable && !isLogged(failure):
 		s.log.Warn("a request could not be answered", attrs...)
 	default:
 		s.log.Debug("a request was refused", attrs...)
 	}
 }
 
-// isProviderFailure reports whether a provider caused a failure.
-func isProviderFailure(failure httpError) bool {
-	_, ok := errors.AsType[*providers.Failure](failure.cause)
-	return ok
+func isLogged(failure httpError) bool {
+	return providers.NameOf(failure.cause) != "" || errors.Is(failure.cause, errNoAuditLine)
 }

@@ -20,6 +20,8 @@ type request struct {
 	origin    origin
 	method    string // the metrics' label: what the credential is, methodUnknown until it is parsed
 	recorded  bool   // the audit line was written, or its write failed
+	refusedBy string // the provider that refused the credential or was unavailable; empty where none was asked
+	outcome   string // of the rules, for the metrics; empty where they decided nothing
 }
 
 // newRequest returns the state of a request that begins now. now is the store's
@@ -116,6 +118,15 @@ func (r *request) noteDecision(asked []registry.Scope, d policy.Decision) {
 	r.line.Granted = scopesOf(d.Access)
 	r.line.Denied = deniedScopes(asked, d.Access)
 	r.line.Rules = d.Rules
+	switch {
+	case len(asked) == 0:
+	case len(r.line.Granted) == 0:
+		r.outcome = "denied"
+	case len(r.line.Denied) > 0:
+		r.outcome = "partial"
+	default:
+		r.outcome = "granted"
+	}
 }
 
 // deniedScopes returns what was asked and not granted. granted has a subset of asked, in

@@ -17,24 +17,52 @@ func isReserved(path string) bool {
 
 // route is an endpoint and the methods that it accepts.
 type route struct {
+	name    string // the metrics' label
 	methods []string
 	handle  func(http.ResponseWriter, *http.Request, *Generation)
 }
 
+// Names of routes. The name of the other audited endpoints is their action.
+const (
+	routeToken = "token"
+	routeNone  = "none" // there is nothing at the path
+)
+
 func (s *Server) routes(tokenPaths []string) map[string]route {
 	routes := map[string]route{
-		"/healthz": {[]string{http.MethodGet, http.MethodHead}, s.serveHealth},
-		"/readyz":  {[]string{http.MethodGet, http.MethodHead}, s.serveReady},
-		"/metrics": {[]string{http.MethodGet}, s.serveMetrics},
-		"/v2":      {[]string{http.MethodGet, http.MethodHead}, s.serveVersionCheck},
+		"/healthz": s.counted("health", []string{http.MethodGet, http.MethodHead}, s.serveHealth),
+		"/readyz":  s.counted("ready", []string{http.MethodGet, http.MethodHead}, s.serveReady),
+		"/metrics": s.counted("metrics", []string{http.MethodGet}, s.serveMetrics),
+		"/v2":      s.counted("version_check", []string{http.MethodGet, http.MethodHead}, s.serveVersionCheck),
 
-		"/oauth/revoke":     {[]string{http.MethodPost}, s.observed(actionRevoke, s.serveRevoke)},
-		"/oauth/introspect": {[]string{http.MethodPost}, s.observed(actionIntrospect, s.serveIntrospect)},
+		"/oauth/revoke":     {actionRevoke, []string{http.MethodPost}, s.observed(actionRevoke, s.serveRevoke)},
+		"/oauth/introspect": {actionIntrospect, []string{http.MethodPost}, s.observed(actionIntrospect, s.serveIntrospect)},
 	}
 	for _, p := range tokenPaths {
-		routes[p] = route{[]string{http.MethodGet, http.MethodPost}, s.observed("", s.serveToken)}
+		routes[p] = route{routeToken, []string{http.MethodGet, http.MethodPost}, s.observed("", s.serveToken)}
 	}
 	return routes
+}
+
+// counted returns the route of an endpoint that is not audited, whose handler s.observed
+// does not count.
+func (s *Server) counted(name string, methods []string, handle func(http.ResponseWriter, *http.Request, *Generation)) route {
+	return route{name, methods, func(w http.ResponseWriter, r *http.Request, gen *Generation) {
+		recorder := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		handle(recorder, r, gen)
+		s.metrics.countRoute(name, recorder.status)
+	}}
+}
+
+// statusRecorder remembers the status of an answer.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *statusRecorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
 }
 
 // ServeHTTP routes a request. It never redirects, since a redirected client drops its
@@ -56,12 +84,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !ok {
+		s.metrics.countRoute(routeNone, http.StatusNotFound)
 		writeError(w, httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})
 		return
 	}
 	if !slices.Contains(found.methods, r.Method) {
 		allow := strings.Join(found.methods, ", ")
 		w.Header().Set("Allow", allow)
+		s.metrics.countRoute(found.name, http.StatusMethodNotAllowed)
 		writeError(w, httpError{status: http.StatusMethodNotAllowed, code: codeUnsupported, oauth: "invalid_request", message: "this path takes only " + allow})
 		return
 	}

@@ -18,6 +18,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -61,6 +62,7 @@ type Server struct {
 	spoofWarned atomic.Bool   // the warning about an untrusted proxy was logged
 	wrongPaths  logLimit
 
+	reloadFault  atomic.Bool // the configuration on disk has a fault, so that an older one is in force
 	stopping     atomic.Bool
 	lastProbe    atomic.Int64  // time of the last readiness probe, in Unix seconds
 	notReadySeen chan struct{} // has an element once a probe was answered 503
@@ -118,6 +120,13 @@ func (g *Generation) certificates() []certwatch.File {
 	return g.Certificates()
 }
 
+// RecordReload records the result of loading the configuration from disk, for the metrics
+// and /readyz: after an error the old one stays in force.
+func (s *Server) RecordReload(err error) {
+	s.reloadFault.Store(err != nil)
+	s.metrics.countReload(err)
+}
+
 // Generation returns the generation in force, or nil before the first Reload.
 func (s *Server) Generation() *Generation { return s.generation.Load() }
 
@@ -162,7 +171,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, tlsConfig *tls.Confi
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         trackConnState,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // a failed handshake of a client is no error of ours
+		ErrorLog:          log.New(&httpErrors{log: s.log, metrics: s.metrics}, "", 0),
 	}
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(l) }()

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"shorepass/providers"
@@ -306,17 +305,18 @@ func status(s *SignIn, cfg *Config, doubtedUntil, began, now time.Time) signInSt
 
 // err returns the error of a status that refuses or is unavailable.
 func (s signInStatus) err(provider string, reason Reason) error {
+	of := func(err error) error { return &providers.Failure{Provider: provider, Err: err} }
 	switch s {
 	case statusRejected:
-		return refused(fmt.Sprintf("the provider %q does not let the person in at present", provider))
+		return of(refused("it does not let the person in at present"))
 	case statusGone:
-		return refused(fmt.Sprintf("the provider %q says that the person or grant is gone", provider))
+		return of(refused("the person or grant is gone"))
 	case statusEnding:
-		return refused(fmt.Sprintf("the provider %q refuses the person for good: %s", provider, reason))
+		return of(refused("it refuses the person for good: " + string(reason)))
 	case statusDoubted:
-		return unavailable(fmt.Errorf("circuit open: the provider %q refuses too many people", provider))
+		return unavailable(of(errors.New("circuit open: it refuses too many people")))
 	}
-	return unavailable(&providers.Failure{Provider: provider, Err: errors.New("it cannot tell about the person")})
+	return unavailable(of(errors.New("it cannot tell about the person")))
 }
 
 // finalDelay is how long an end of sessions is pending before a sweep makes it

@@ -43,7 +43,7 @@ func retryWhileUnavailable(ctx context.Context, log *slog.Logger, open func() er
 		waited := time.Since(began)
 		switch {
 		case err == nil && !logged.IsZero():
-			log.Info("the store is available", "after", waited.Round(time.Millisecond).String())
+			log.Info("the store is available", "after", waited.Round(time.Millisecond))
 			return nil
 		case err == nil || !errors.Is(err, session.ErrUnavailable):
 			return err

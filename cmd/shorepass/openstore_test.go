@@ -20,6 +20,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"shorepass/server"
 	"shorepass/session"
 	"shorepass/session/postgres/postgrestest"
 )
@@ -48,7 +49,7 @@ func TestRetryWhileUnavailable(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
 			began := time.Now()
-			err := retryWhileUnavailable(t.Context(), slog.New(slog.NewJSONHandler(&log, nil)), func() error {
+			err := retryWhileUnavailable(t.Context(), server.Config{LogLevel: "info"}.NewLogger(&log), func() error {
 				if time.Since(began) < test.backAt {
 					return away
 				}

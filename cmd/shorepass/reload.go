@@ -29,7 +29,9 @@ func (d *daemon) reloadOnChange(ctx context.Context, hangups <-chan os.Signal) {
 		})
 	})
 	defer watching.Wait()
+	var fault reloadFault
 	for {
+		retrying := false
 		select {
 		case <-ctx.Done():
 			return
@@ -38,15 +40,49 @@ func (d *daemon) reloadOnChange(ctx context.Context, hangups <-chan os.Signal) {
 				d.log.Error("the audit file was not reopened; lines still go to the old one", "error", err)
 			}
 		case <-changes:
+		case <-fault.retry:
+			retrying = true
 		}
 		err := d.reload(ctx)
-		d.metrics.CountReload(err)
-		if err != nil {
-			d.log.Error("the configuration was not reloaded; the old one stays in force", "error", err)
-			continue
+		if err == nil || !retrying {
+			d.server.RecordReload(err)
 		}
-		d.log.Info("the configuration was reloaded")
+		switch {
+		case err == nil:
+			fault = reloadFault{}
+			d.log.Info("the configuration was reloaded")
+		case fault.record(err, retrying, time.Now()):
+			d.log.Error("the configuration was not reloaded; the old one stays in force, until the fault is mended", "error", err)
+		}
 	}
+}
+
+const (
+	// reloadRetry is how often a faulty configuration is loaded again. Most mended files
+	// are noticed before: only those that the faulty configuration alone names are not
+	// watched.
+	reloadRetry = 30 * time.Second
+
+	// faultLogInterval is how often a fault that lasts is logged.
+	faultLogInterval = time.Hour
+)
+
+// reloadFault is the fault of the configuration on disk; the zero value is none.
+type reloadFault struct {
+	text   string
+	logged time.Time
+	retry  <-chan time.Time
+}
+
+// record records the error of a reload, and reports whether it is to be logged: at
+// every change of a file, and of the retries those with another error and one each hour.
+func (f *reloadFault) record(err error, retrying bool, now time.Time) bool {
+	f.retry = time.After(reloadRetry)
+	if retrying && f.text == err.Error() && now.Sub(f.logged) < faultLogInterval {
+		return false
+	}
+	f.text, f.logged = err.Error(), now
+	return true
 }
 
 func (d *daemon) inForce() *config.Config { return d.cfg.Load().Config }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -52,6 +53,7 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 			"expand":  expand,
 			"mode":    mode,
 			"status":  exitCode,
+			"metric":  metric,
 			"sqlite":  execSQLite,
 
 			"certificate": makeCertificate,
@@ -152,6 +154,18 @@ func makeCertificate(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(writeCertificateFiles(ts.MkAbs(args[0]+".crt"), ts.MkAbs(args[0]+".key"), x509.Certificate{
 		Subject: pkix.Name{CommonName: args[0]}, DNSNames: []string{"localhost"}, IsCA: true, NotBefore: end.Add(-validity), NotAfter: end,
 	}))
+}
+
+// metric is "metric LINE": it checks that /metrics of the server at $ADDR has the line.
+func metric(ts *testscript.TestScript, _ bool, args []string) {
+	resp, err := http.Get("http://" + ts.Getenv("ADDR") + "/metrics")
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if !strings.Contains("\n"+string(text), "\n"+args[0]+"\n") {
+		ts.Fatalf("/metrics lacks %s", args[0])
+	}
 }
 
 // execSQLite is "sqlite FILE STATEMENT": it executes a statement on a SQLite file, as
