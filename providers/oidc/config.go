@@ -159,8 +159,8 @@ type Groups struct {
 	// groups of people whose ID token lacks them (more than 200). It needs
 	// client_secret, and Microsoft Graph's application permissions
 	// GroupMember.Read.All and User.Read.All for the client. Without it, deny rules
-	// for any group apply to these people. Example: "https://graph.microsoft.com".
-	// Optional.
+	// for any group apply to these people. With it, claim is "groups". Example:
+	// "https://graph.microsoft.com". Optional.
 	Graph string `toml:"graph"`
 
 	// By is what rules call the groups of Entra ID, where graph is set: "id" (their
