@@ -96,6 +96,8 @@ func TestCheckRegistry(t *testing.T) {
 		{"an old root and an unknown issuer", func(a *authBlock) { a.file, a.issuer = filepath.Join(s.dir, "OLD.crt"), "zanzibar" }, noRoot, neither},
 		{"the root of another service", func(a *authBlock) { a.file = filepath.Join(s.dir, "OTHER.crt") },
 			`fault (auth.token.rootcertbundle): it has the root of the service "other"; give it the one of "container_registry": ROOT/RootCA.crt (sha256 …)`, ``},
+		{"the root and the issuer of another service", func(a *authBlock) { a.file, a.issuer = filepath.Join(s.dir, "OTHER.crt"), "other-issuer" },
+			`fault (auth.token.rootcertbundle): it has the root and the issuer of the service "other"; give it those of "container_registry": ROOT/RootCA.crt (sha256 …) and issuer: "gitlab-issuer"`, ``},
 		{"another service", func(a *authBlock) { a.service = "registry.example" },
 			`fault (auth.token.service): the service "registry.example" is not in token.services; write service: "container_registry" there, or add "registry.example" to token.services here`, ``},
 		{"another path of the realm", func(a *authBlock) { a.realm = s.url + "/token" },

@@ -77,7 +77,8 @@ type Service struct {
 	// Issuer is the iss claim. Default: token.issuer.
 	Issuer string `toml:"issuer"`
 
-	// Lifetime of an access token. Default: token.lifetime.
+	// Lifetime of an access token. For zot write "1h" or more: a push that takes
+	// longer fails there. Default: token.lifetime.
 	Lifetime time.Duration `toml:"lifetime"`
 
 	// RootCertificate is the certificate that this registry trusts, a PEM

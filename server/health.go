@@ -25,7 +25,7 @@ const (
 // readiness is the body of /readyz.
 type readiness struct {
 	Ready bool              `json:"ready"`
-	Down  map[string]string `json:"down,omitempty"` // by the name of the part: "unavailable", "open" for a circuit breaker, "ended" for a certificate, or "faulty" for a configuration on disk that is not in force; the log says why
+	Down  map[string]string `json:"down,omitempty"` // by the name of the part: "unavailable", "open" for a circuit breaker, "has ended" or "is not valid yet" for a certificate, or "faulty" for a configuration on disk that is not in force; the log says why
 }
 
 // serveHealth is the liveness probe.
@@ -57,8 +57,8 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request, gen *Generat
 		body.Down["circuit breaker of "+name] = "open"
 	}
 	for _, found := range certwatch.Check(gen.certificates(), time.Now()) {
-		if found.Ended() && found.Fault {
-			body.Down["certificate "+found.Key] = "ended"
+		if found.State != certwatch.Ending && found.Fault {
+			body.Down["certificate "+found.Key] = string(found.State)
 		}
 	}
 	status, all := http.StatusOK, r.URL.Query().Has("all")

@@ -142,7 +142,7 @@ func TestEndedCertificate(t *testing.T) {
 		}
 		return resp.StatusCode, string(text)
 	}
-	const want = `{"ready":true,"down":{"certificate server.tls.certificate":"ended"}}`
+	const want = `{"ready":true,"down":{"certificate server.tls.certificate":"has ended"}}`
 	if status, body := get("/readyz"); status != http.StatusOK || strings.TrimSpace(body) != want {
 		t.Errorf("/readyz = %d %s, want 200 %s", status, body, want)
 	}

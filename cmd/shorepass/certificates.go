@@ -34,14 +34,11 @@ func (d *daemon) watchCertificates(ctx context.Context) {
 	var watcher certwatch.Watcher
 	for {
 		for _, found := range watcher.Due(certwatch.Check(d.server.Generation().Certificates(), time.Now())) {
-			level, message := slog.LevelWarn, "a certificate ends soon"
-			if found.Ended() {
-				message = "a certificate has ended"
-			}
+			level := slog.LevelWarn
 			if found.Fault {
 				level = slog.LevelError
 			}
-			d.log.Log(ctx, level, message, "key", found.Key, "file", found.File, "not_after", found.NotAfter.UTC().Format(time.RFC3339), "detail", found.Text)
+			d.log.Log(ctx, level, "a certificate "+string(found.State), "key", found.Key, "file", found.File, "not_after", found.NotAfter.UTC().Format(time.RFC3339), "detail", found.Text)
 		}
 		select {
 		case <-ctx.Done():

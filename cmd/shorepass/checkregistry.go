@@ -27,6 +27,7 @@ type registryCheck struct {
 
 	service  string         // of ours: the one that the registry names, else the first
 	probe    registry.Probe // equals the access tokens for that service
+	signing  string         // how these are signed: "x5c", "kid" or "libtrust"
 	findings providers.Findings
 }
 
@@ -142,6 +143,9 @@ func (c *registryCheck) checkService() {
 	}
 	c.probe, _ = c.issuer.Probe(c.service) // c.service is one of ours
 	c.probe.Service = named
+	if settings, err := c.settings(); err == nil {
+		c.signing = settings.Signing
+	}
 }
 
 // realms returns the URLs of the token endpoint, the preferred one first.

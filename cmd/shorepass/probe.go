@@ -65,10 +65,15 @@ func (c *registryCheck) checkAccess(ctx context.Context) error {
 		return nil
 	}
 	c.addf(providers.Infof("it trusts the root and the issuer of the service %q", c.service))
-	if settings, err := c.settings(); err == nil {
-		if warning := settings.Warning(c.registry.Kind); warning != "" {
-			c.addf(providers.Warningf(c.ourKey("lifetime"), "%s", strings.ReplaceAll(warning, "\n", " ")))
-		}
+	settings, err := c.settings()
+	if err != nil || c.registry.Kind != registry.Zot {
+		return nil
+	}
+	if _, err := settings.Block(registry.Zot); err != nil {
+		c.addf(providers.Warningf(c.ourKey("root_certificate"), "%v", err))
+	}
+	if warning := settings.Warning(registry.Zot); warning != "" {
+		c.addf(providers.Warningf(c.ourKey("lifetime"), "%s", strings.ReplaceAll(warning, "\n", " ")))
 	}
 	return nil
 }
@@ -107,37 +112,52 @@ var knownIssuers = []string{
 	"Acme auth server", "Auth Service", "auth.docker.io", "registry", "shorepass",
 }
 
-// variants returns the tokens to try.
+// variants returns the tokens to try: by another signing, by another key, of another
+// issuer, and at another time.
 func (c *registryCheck) variants() []variant {
+	clock := providers.Faultf("", "its clock differs from the one of this machine by more than a minute, whatever the proxy in front of it says; set both by NTP")
+	return append(slices.Concat(c.signingVariants(), c.keyVariants(), c.issuerVariants()), variant{probe: c.probe, anytime: true, finding: clock})
+}
+
+func (c *registryCheck) signingVariants() []variant {
 	var all []variant
-	configured := ""
-	if settings, err := c.settings(); err == nil {
-		configured = settings.Signing
-	}
 	for _, signing := range []string{registry.SigningX5C, registry.SigningKID, registry.SigningLibtrust} {
-		if signing == configured {
+		if signing == c.signing {
 			continue
 		}
 		p := c.probe
 		p.Signing = signing
 		all = append(all, variant{probe: p, finding: providers.Faultf(c.ourKey("signing"),
-			"it finds the key of a token by signing = %q, and the tokens for %q are signed by %q; write %s = %[1]q here", signing, c.service, configured, c.ourKey("signing"))})
+			"it finds the key of a token by signing = %q, and the tokens for %q are signed by %q; write %s = %[1]q here", signing, c.service, c.signing, c.ourKey("signing"))})
 	}
+	return all
+}
+
+func (c *registryCheck) keyVariants() []variant {
+	var all []variant
 	for _, key := range c.otherKeys() {
 		name := key.Services[0]
-		p, _ := c.issuer.Probe(name)
-		p.Service = c.probe.Service
-		all = append(all, variant{probe: p, finding: providers.Faultf(c.theirs("rootcertbundle"), "it has the root and the issuer of the service %q; give it those of %q: %s and issuer: %q",
-			name, c.service, c.rootFile(), c.probe.Issuer)})
-		p.Issuer = c.probe.Issuer
-		all = append(all, variant{probe: p, finding: providers.Faultf(c.theirs("rootcertbundle"), "it has the root of the service %q; give it the one of %q: %s", name, c.service, c.rootFile())})
+		other, _ := c.issuer.Probe(name) // one of ours
+		p := c.probe
+		p.KeyOf, p.Signing = name, c.signing
+		all = append(all, variant{probe: p, finding: providers.Faultf(c.theirs("rootcertbundle"),
+			"it has the root of the service %q; give it the one of %q: %s", name, c.service, c.rootFile())})
+		p.Issuer = other.Issuer
+		all = append(all, variant{probe: p, finding: providers.Faultf(c.theirs("rootcertbundle"),
+			"it has the root and the issuer of the service %q; give it those of %q: %s and issuer: %q", name, c.service, c.rootFile(), c.probe.Issuer)})
 	}
+	return all
+}
+
+func (c *registryCheck) issuerVariants() []variant {
+	var all []variant
 	for _, issuer := range c.likelyIssuers() {
 		p := c.probe
 		p.Issuer = issuer
-		all = append(all, variant{probe: p, finding: providers.Faultf(c.theirs("issuer"), "its issuer is %q; write issuer: %q there, or %s = %[1]q here", issuer, c.probe.Issuer, c.ourKey("issuer"))})
+		all = append(all, variant{probe: p, finding: providers.Faultf(c.theirs("issuer"),
+			"its issuer is %q; write issuer: %q there, or %s = %[1]q here", issuer, c.probe.Issuer, c.ourKey("issuer"))})
 	}
-	return append(all, variant{probe: c.probe, anytime: true, finding: providers.Faultf("", "its clock differs from the one of this machine by more than a minute, whatever the proxy in front of it says; set both by NTP")})
+	return all
 }
 
 // otherKeys returns the keys of ours with which the tokens for the service are not

@@ -1,4 +1,4 @@
-// Package certwatch says which certificates have ended or end soon. It is one rule for
+// Package certwatch says which certificates are not valid or end soon. It is one rule for
 // every certificate of the process: the ones that sign tokens, the server's own, the ones
 // shown to providers and the store, and the authorities trusted there.
 //
@@ -44,21 +44,29 @@ var Thresholds = []time.Duration{30 * day, 7 * day, day}
 
 const day = 24 * time.Hour
 
-// Finding is a certificate that has ended, or ends within a threshold.
+// State is what is wrong with a certificate.
+type State string
+
+// The states of a finding.
+const (
+	Ending State = "ends soon"
+	Ended  State = "has ended"
+	Early  State = "is not valid yet"
+)
+
+// Finding is a certificate that is not valid, or ends within a threshold.
 type Finding struct {
 	Key      string // of the file
 	File     string
 	NotAfter time.Time
-	Within   time.Duration // the smallest threshold that is reached; 0 for an ended certificate
+	State    State
+	Within   time.Duration // the smallest threshold that is reached; 0 for an invalid certificate
 	Fault    bool          // something does not work now, or will not tomorrow
 	Text     string        // what ends when, and what to do
 }
 
-// Ended reports whether the certificate has ended.
-func (f Finding) Ended() bool { return f.Within == 0 }
-
-// Check returns a finding for each certificate that has ended or ends within a threshold,
-// in the order of the files.
+// Check returns a finding for each certificate that is not valid or ends within a
+// threshold, in the order of the files.
 func Check(files []File, now time.Time) []Finding {
 	var all []Finding
 	for _, f := range files {
@@ -74,22 +82,40 @@ func Check(files []File, now time.Time) []Finding {
 // check returns the finding for one certificate of the file, if there is one.
 func (f File) check(c *x509.Certificate, now time.Time) (Finding, bool) {
 	found := Finding{Key: f.Key, File: f.Name, NotAfter: c.NotAfter}
-	end := c.NotAfter.UTC().Format(time.RFC3339)
 	left := c.NotAfter.Sub(now)
-	if left <= 0 {
-		found.Fault = f.Use != Authorities || !f.hasValid(now)
-		found.Text = fmt.Sprintf("the certificate %q in %s (%s) ended at %s; %s", c.Subject, f.Name, f.Key, end, f.cure())
-		return found, true
-	}
-	if found.Within = reached(left, c.NotAfter.Sub(c.NotBefore)); f.Use == Root && left <= day {
-		found.Within, found.Fault = day, true // today's leaf cannot be certified for its whole day
-	}
-	if found.Within == 0 {
+	what := ""
+	switch within := reached(left, c.NotAfter.Sub(c.NotBefore)); {
+	case left <= 0:
+		found.State, what = Ended, fmt.Sprintf("ended at %s; %s", inUTC(c.NotAfter), f.cure())
+	case now.Before(c.NotBefore):
+		found.State, what = Early, fmt.Sprintf("is valid only from %s on; set the clock right, or wait until then", inUTC(c.NotBefore))
+	case f.Use == Root && left <= day: // today's leaf cannot be certified for its whole day
+		found.State, found.Within = Ending, day
+	case within > 0:
+		found.State, found.Within = Ending, within
+	default:
 		return Finding{}, false
 	}
-	found.Text = fmt.Sprintf("the certificate %q in %s (%s) ends at %s, in %s; %s", c.Subject, f.Name, f.Key, end, inDays(left), f.cure())
+	if found.State == Ending {
+		what = fmt.Sprintf("ends at %s, in %s; %s", inUTC(c.NotAfter), inDays(left), f.cure())
+	}
+	found.Fault = f.isFault(found, now)
+	found.Text = fmt.Sprintf("the certificate %q in %s (%s) %s", c.Subject, f.Name, f.Key, what)
 	return found, true
 }
+
+// isFault reports whether a finding keeps the file from its use, today or tomorrow.
+func (f File) isFault(found Finding, now time.Time) bool {
+	switch {
+	case found.State == Ending:
+		return f.Use == Root && found.Within == day
+	case f.Use == Authorities:
+		return !slices.ContainsFunc(f.Certificates, func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && now.Before(c.NotAfter) })
+	}
+	return true
+}
+
+func inUTC(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // reached returns the smallest threshold that is reached, 0 for none.
 func reached(left, validity time.Duration) time.Duration {
@@ -100,10 +126,6 @@ func reached(left, validity time.Duration) time.Duration {
 		}
 	}
 	return within
-}
-
-func (f File) hasValid(now time.Time) bool {
-	return slices.ContainsFunc(f.Certificates, func(c *x509.Certificate) bool { return now.Before(c.NotAfter) })
 }
 
 // cure says what to do about a certificate that ends.

@@ -47,6 +47,8 @@ func TestCheck(t *testing.T) {
 		{"a root of a day", Root, []time.Duration{100 * time.Second}, day, "24h!"},
 		{"a root, ended", Root, []time.Duration{-1}, year, "ended!"},
 
+		{"not valid yet", Chain, []time.Duration{year}, year - time.Hour, "early!"},
+		{"an authority is not valid yet, another is", Authorities, []time.Duration{year, year + day}, year, "early"},
 		{"an authority ends", Authorities, []time.Duration{year, 6 * day}, year, "168h"},
 		{"an authority ended, another is valid", Authorities, []time.Duration{-day, year}, year, "ended"},
 		{"all authorities ended", Authorities, []time.Duration{-day, -year}, year, "ended! ended!"},
@@ -58,14 +60,14 @@ func TestCheck(t *testing.T) {
 		var got []string
 		for _, found := range Check([]File{f}, now) {
 			text := strings.TrimSuffix(strings.TrimSuffix(found.Within.String(), "0s"), "0m")
-			if found.Ended() {
-				text = "ended"
+			if found.State != Ending {
+				text = map[State]string{Ended: "ended", Early: "early"}[found.State]
 			}
 			if found.Fault {
 				text += "!"
 			}
 			got = append(got, text)
-			if found.Key != "k" || found.File != "f.crt" || !strings.Contains(found.Text, `"CN=a" in f.crt (k) end`) {
+			if found.Key != "k" || found.File != "f.crt" || !strings.Contains(found.Text, `"CN=a" in f.crt (k) `) {
 				t.Errorf("%s: %+v", tt.name, found)
 			}
 		}

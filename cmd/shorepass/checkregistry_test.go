@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"shorepass/registry"
+)
+
+// fakeZot answers as zot 2.1 does, which cannot be had for tests: its challenge has an empty
+// scope, it verifies with one key and without leeway, it looks at neither issuer nor
+// service, and it answers a token that it refuses without a challenge.
+func fakeZot(t *testing.T, realm, service, certFile string) string {
+	t.Helper()
+	text, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			w.Header().Set("Www-Authenticate", fmt.Sprintf(`Bearer realm="%s",service="%s",scope=""`, realm, service))
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, err := jwt.Parse(token, func(*jwt.Token) (any, error) { return certificate.PublicKey, nil }, jwt.WithIssuedAt())
+		switch {
+		case err != nil:
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path != "/v2/":
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestCheckZot: check --registry at a zot names the keys of zot, the way of signing that zot
+// needs, and the lifetime (F9, E1).
+func TestCheckZot(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"root", "zot", "long", "other"} {
+		if err := registry.CreateRoot(file(name+".crt"), file(name+".key")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const realm = "http://localhost:1/jwt/auth" // where nothing listens, which is a finding of its own
+	text := fmt.Sprintf(`
+[server]
+listen      = "127.0.0.1:1"
+public_urls = ["http://localhost:1"]
+[token]
+issuer   = "i"
+services = ["plain", "zot", "long", "sharing"]
+root_certificate = %[1]q
+root_key         = %[2]q
+[[service]]
+name             = "zot"
+root_certificate = %[3]q
+root_key         = %[4]q
+signing          = "kid"
+[[service]]
+name             = "long"
+root_certificate = %[5]q
+root_key         = %[6]q
+signing          = "kid"
+lifetime         = "1h"
+[[service]]
+name             = "sharing"
+root_certificate = %[3]q
+root_key         = %[4]q
+signing          = "kid"
+`, file("root.crt"), file("root.key"), file("zot.crt"), file("zot.key"), file("long.crt"), file("long.key"))
+	if err := os.WriteFile(file("shorepass.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := &options{config: file("shorepass.toml")}
+	cfg, err := o.loadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := loadIssuer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, service, cert, want string }{
+		{"right", "long", "long.crt", "it trusts the root and the issuer of the service \"long\""},
+		{"a short lifetime", "zot", "zot.crt", `warning (service[0].lifetime): A token for this service lives 5m, and a push that takes longer fails`},
+		{"a key of two services", "zot", "zot.crt", `warning (service[0].root_certificate): service "zot": zot checks neither issuer nor service, so that it would accept the tokens of sharing too`},
+		{"another certificate", "long", "other.crt", `fault (http.auth.bearer.cert): it does not trust the root of the service "long"; give it DIR/long.crt`},
+		{"the certificate of another service", "long", "root.crt", `fault (http.auth.bearer.cert): it has the root of the service "plain"; give it the one of "long": DIR/long.crt`},
+		{"tokens by x5c", "plain", "root.crt", `fault (token.signing): it finds the key of a token by signing = "kid", and the tokens for "plain" are signed by "x5c"; write token.signing = "kid" here`},
+		{"tokens by x5c, another certificate", "plain", "other.crt", `it cannot take tokens as they are signed here: service "plain": zot verifies with one key and ignores x5c; give the service its own root_certificate and root_key`},
+		{"another service", "nobody's", "root.crt", `fault (http.auth.bearer.service): the service "nobody's" is not in token.services`},
+	} {
+		part, err := checkRegistry(context.Background(), cfg, issuer, fakeZot(t, realm, tt.service, file(tt.cert)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.ReplaceAll(part.Findings.String(), dir, "DIR"); part.Kind != registry.Zot || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: a %s with findings\n%s\nwant %s", tt.name, part.Kind, got, tt.want)
+		}
+	}
+}
+
+// TestSameURL: a realm is compared as clients and the server take it.
+func TestSameURL(t *testing.T) {
+	const ours = "https://auth.example/jwt/auth"
+	for other, want := range map[string]bool{
+		ours:                                 true,
+		"https://AUTH.example/jwt/auth":      true,
+		"https://auth.example:443/jwt/auth":  true,
+		"https://auth.example//jwt/auth/":    true,
+		"https://auth.example:8443/jwt/auth": false,
+		"http://auth.example/jwt/auth":       false,
+		"https://auth.example/jwt/Auth":      false,
+		"https://auth.example/":              false,
+		"https://auth.example.org/jwt/auth":  false,
+		"::":                                 false,
+	} {
+		if got := sameURL(ours, other); got != want {
+			t.Errorf("sameURL(%q, %q) = %v, want %v", ours, other, got, want)
+		}
+	}
+}
