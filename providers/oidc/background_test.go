@@ -33,7 +33,7 @@ func TestRefreshLoop(t *testing.T) {
 		p.client.http.Transport = fakeTransport(func(r *http.Request) (int, string) {
 			switch {
 			case r.URL.Path == "/keys":
-				return 200, `{"keys":[]}`
+				return 200, `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}` // of RFC 8037, appendix A.2
 			case r.URL.Path != "/.well-known/openid-configuration":
 				t.Errorf("request for %s", r.URL)
 			}

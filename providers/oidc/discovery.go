@@ -11,7 +11,6 @@ import (
 	"time"
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
-	jose "github.com/go-jose/go-jose/v4"
 	"golang.org/x/oauth2"
 )
 
@@ -162,8 +161,9 @@ func (d *discovery) fetch(ctx context.Context, limit time.Duration) (*metadata, 
 	return m, nil
 }
 
-// fetchKeys requests the key set (RFC 7517) at jwks_uri.
-func (d *discovery) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
+// fetchKeys requests the key set (RFC 7517) at jwks_uri. A set without a usable
+// key is an error, so that the cached one stays in use.
+func (d *discovery) fetchKeys(ctx context.Context) (*keySnapshot, error) {
 	m, err := d.get(ctx)
 	if err != nil {
 		return nil, err
@@ -176,11 +176,14 @@ func (d *discovery) fetchKeys(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the keys of %s: %w", d.cfg.Issuer, err)
 	}
-	list, err := parseKeys(body)
+	usable, unusable, err := parseKeys(body)
+	if err == nil && len(usable) == 0 {
+		err = noUsableKey(unusable)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the keys of %s: %w", d.cfg.Issuer, err)
 	}
-	return list, nil
+	return &keySnapshot{usable, unusable, time.Now()}, nil
 }
 
 func parseMetadata(cfg Config, found *goidc.Provider) (*metadata, error) {

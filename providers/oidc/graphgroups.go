@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -46,13 +45,13 @@ type graphGroups struct {
 	namer  *providers.GroupNamer
 	names  *graphNames
 
-	log  *atomic.Pointer[slog.Logger]
+	log  *logger
 	down atomic.Bool // see recordAvailability
 }
 
 // newGraphGroups returns a reader for the groups that namer keeps, or nil if
 // groups.graph is not set.
-func newGraphGroups(client *client, discovery *discovery, namer *providers.GroupNamer, log *atomic.Pointer[slog.Logger]) (*graphGroups, error) {
+func newGraphGroups(client *client, discovery *discovery, namer *providers.GroupNamer, log *logger) (*graphGroups, error) {
 	g, err := newGraph(client, discovery)
 	if g == nil || err != nil {
 		return nil, err
@@ -116,8 +115,7 @@ func (g *graphGroups) find(ctx context.Context, sets claimSets) (found []provide
 // recordAvailability logs when Graph stops to answer and when it answers again. Where
 // every login asks Graph, the chain does that for the provider.
 func (g *graphGroups) recordAvailability(err error, status statusError) {
-	log := g.log.Load()
-	if g.byName || log == nil || errors.Is(err, context.Canceled) {
+	if g.byName || errors.Is(err, context.Canceled) {
 		return
 	}
 	down := err != nil && status != http.StatusForbidden && status != http.StatusNotFound
@@ -125,10 +123,10 @@ func (g *graphGroups) recordAvailability(err error, status statusError) {
 		return
 	}
 	if down {
-		log.Warn("Microsoft Graph is unavailable: people with more than 200 groups cannot log in", "error", err)
+		g.log.get().Warn("Microsoft Graph is unavailable: people with more than 200 groups cannot log in", "error", err)
 		return
 	}
-	log.Info("Microsoft Graph is available again")
+	g.log.get().Info("Microsoft Graph is available again")
 }
 
 // checkNames returns a problem if a group has no name: Graph leaves out what the

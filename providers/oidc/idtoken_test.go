@@ -2,6 +2,9 @@ package oidc_test
 
 import (
 	"errors"
+	"log/slog"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -271,5 +274,71 @@ func TestAuthorizedPartyOfWorkload(t *testing.T) {
 	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"azp": "subject-1"})}))
 	if _, err := authenticate(t.Context(), people, password("alice", "pw")); !isUnavailable(err) {
 		t.Errorf("a token response with azp = sub: %v, want unavailable", err)
+	}
+}
+
+// TestPublishedKeys: a key is used whatever else the provider publishes with it
+// or beside it (D2, D8). A set without a usable key means unavailable, and the
+// cached one stays in use.
+func TestPublishedKeys(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	jwk := func(changes map[string]any) map[string]any {
+		key := map[string]any{"kid": oidctest.EC, "use": "sig"}
+		for name, value := range i.JWK(oidctest.EC) {
+			key[name] = value
+		}
+		maps.Copy(key, changes)
+		return key
+	}
+	encryption := map[string]any{"kid": "enc-1", "use": "enc"}
+	for _, tt := range []struct {
+		name string
+		keys []any
+		want string // in the error; "" for none
+		log  string
+	}{
+		{"x5c that is no certificate", []any{jwk(map[string]any{"x5c": []string{""}})}, "", ""},
+		{"no kid", []any{jwk(map[string]any{"kid": nil})}, "", ""},
+		{"a key for encryption beside it", []any{jwk(encryption), jwk(nil)}, "", `msg="a published key is not for ID tokens" key="the key enc-1"`},
+		{"a malformed key beside it", []any{"x", jwk(map[string]any{"kid": "torn", "y": 7}), jwk(nil)}, "", `msg="a published key cannot be used" key="the key torn" reason="is malformed`},
+		{"none", nil, "the set is empty", ""},
+		{"none usable", []any{jwk(encryption), 7}, "none of its 2 keys can verify an ID token: the key enc-1 is not for signatures: its use is enc; the key at index 1, without a kid, is not a JSON object", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			i.Replace(oidctest.KeysPath, serveJSON(map[string]any{"keys": tt.keys}))
+			p := newCIProvider(t, i.URL, nil)
+			var log strings.Builder
+			p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
+			for range 2 {
+				_, err := present(p, t, i.IDToken(nil))
+				if tt.want == "" && err != nil || tt.want != "" && (!isUnavailable(err) || !strings.Contains(err.Error(), tt.want)) {
+					t.Errorf("VerifyIDToken = %v, want %q", err, tt.want)
+				}
+			}
+			if strings.Count(log.String(), tt.log) != 1 && tt.log != "" || tt.log == "" && log.Len() > 0 {
+				t.Errorf("the log is\n%swant once: %s", &log, tt.log)
+			}
+		})
+	}
+
+	i.Replace(oidctest.KeysPath, serveJSON(map[string]any{"keys": []any{jwk(map[string]any{"kid": nil})}}))
+	p := newCIProvider(t, i.URL, nil)
+	if _, err := present(p, t, i.IDToken(nil)); err != nil {
+		t.Fatal(err)
+	}
+	before := i.Requests(oidctest.KeysPath)
+	forged := i.Sign(`{"alg":"ES256","kid":"forged"}`, claimsText(i.URL, ""), oidctest.Ed)
+	forged = forged[:strings.LastIndex(forged, ".")+1] + strings.Repeat("A", 86)
+	for range 100 {
+		if _, err := present(p, t, forged); !errors.Is(err, providers.ErrRejected) {
+			t.Fatalf("VerifyIDToken of a forged token = %v, want ErrRejected", err)
+		}
+	}
+	if n := i.Requests(oidctest.KeysPath) - before; n > 3 {
+		t.Errorf("100 forged tokens caused %d requests for keys", n)
+	}
+	i.Replace(oidctest.KeysPath, serveJSON(map[string]any{"keys": []any{}}))
+	if _, err := present(p, t, i.IDToken(nil)); err != nil {
+		t.Errorf("VerifyIDToken with cached keys, while none are published = %v", err)
 	}
 }

@@ -2,10 +2,6 @@ package oidc
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,9 +14,6 @@ import (
 )
 
 const (
-	maxKeys    = 64   // in one set; the largest known has about ten
-	minRSABits = 2048 // RFC 7518, section 3.3
-
 	// keysTTL is the TTL of the cached keys. They are refreshed in the background
 	// every refreshInterval, so that they expire only during an outage.
 	keysTTL = time.Hour
@@ -42,7 +35,8 @@ var errNoMatchingKey = errors.New("the signature is of none of the provider's ke
 // with an unknown key, so that an attacker with forged tokens could have us
 // flood the provider.
 type keyCache struct {
-	fetch func(context.Context) ([]jose.JSONWebKey, error)
+	fetch func(context.Context) (*keySnapshot, error)
+	log   *logger
 
 	// limiter is the rate limit of refreshes caused by tokens that clients sent.
 	limiter *rate.Limiter
@@ -56,13 +50,15 @@ type keyCache struct {
 
 // keySnapshot is the key set as fetched at one time. It is never changed.
 type keySnapshot struct {
-	list      []jose.JSONWebKey
+	usable    []publicKey
+	unusable  []unusableKey
 	fetchedAt time.Time
 }
 
-func newKeyCache(fetch func(context.Context) ([]jose.JSONWebKey, error)) *keyCache {
+func newKeyCache(fetch func(context.Context) (*keySnapshot, error), log *logger) *keyCache {
 	return &keyCache{
 		fetch:   fetch,
+		log:     log,
 		limiter: rate.NewLimiter(rate.Every(10*time.Second), 3),
 		mu:      newCtxMutex(),
 	}
@@ -122,18 +118,36 @@ func (s *keyCache) refresh(ctx context.Context, cached *keySnapshot, rateLimited
 	if rateLimited && !s.limiter.AllowN(time.Now(), 1) {
 		return cached, nil
 	}
-	list, err := s.fetch(ctx)
+	latest, err := s.fetch(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.failure, s.failedAt = err, time.Now()
 		}
 		return nil, err
 	}
-	latest := &keySnapshot{list, time.Now()}
 	s.failure = nil
 	s.current.Store(latest)
+	s.logUnusable(cached, latest)
 	return latest, nil
 }
+
+// logUnusable logs the unusable keys of latest that cached did not have.
+func (s *keyCache) logUnusable(cached, latest *keySnapshot) {
+	for _, key := range latest.unusable[:min(len(latest.unusable), maxNamedKeys)] {
+		switch {
+		case cached != nil && slices.Contains(cached.unusable, key):
+		case key.foreign:
+			s.log.get().Info("a published key is not for ID tokens", "key", key.name, "reason", key.reason)
+		default:
+			s.log.get().Warn("a published key cannot be used", "key", key.name, "reason", key.reason)
+		}
+	}
+}
+
+// maxCandidates is how many keys are tried for one token, so that the time of a
+// forged one is bounded. A provider that publishes more of one type gives them a
+// kid.
+const maxCandidates = 16
 
 // verify returns the payload if a key verifies the token. Of the token's header
 // only kid and alg select keys: jwk, jku, x5c and x5u are ignored.
@@ -142,68 +156,43 @@ func (k *keySnapshot) verify(jws *jose.JSONWebSignature) ([]byte, bool) {
 		return nil, false
 	}
 	header := jws.Signatures[0].Protected
-	for _, key := range k.list {
-		if header.KeyID != "" && key.KeyID != header.KeyID {
-			continue
-		}
-		if key.Algorithm != "" && key.Algorithm != header.Algorithm {
-			continue
-		}
-		if payload, err := jws.Verify(key); err == nil {
+	for _, key := range k.candidates(header.KeyID, header.Algorithm) {
+		if payload, err := jws.Verify(key.key); err == nil {
 			return payload, true
 		}
 	}
 	return nil, false
 }
 
-// String describes the keys for people, by their known algorithms or else by
+// candidates returns the keys that may have signed a token with kid and alg in
+// its header: those of that kid, then those without one, and for a token without
+// kid all. kid is optional on either side (RFC 7515, section 4.1.4; RFC 7517,
+// section 4.5), so that the signature decides.
+func (k *keySnapshot) candidates(kid, alg string) []publicKey {
+	var named, unnamed []publicKey
+	for _, key := range k.usable {
+		switch {
+		case !key.fits(alg):
+		case kid != "" && key.kid == kid:
+			named = append(named, key)
+		case kid == "" || key.kid == "":
+			unnamed = append(unnamed, key)
+		}
+	}
+	all := append(named, unnamed...)
+	return all[:min(len(all), maxCandidates)]
+}
+
+// String describes the usable keys for people, by their algorithms or else by
 // their types.
 func (k *keySnapshot) String() string {
 	var names []string
-	for _, key := range k.list {
-		name := key.Algorithm
-		if !slices.Contains(asymmetricAlgorithms, name) {
-			name = strings.TrimPrefix(fmt.Sprintf("%T", key.Key), "*")
+	for _, key := range k.usable {
+		name := key.alg
+		if name == "" {
+			name = strings.TrimPrefix(fmt.Sprintf("%T", key.key), "*")
 		}
 		names = append(names, name)
 	}
 	return fmt.Sprintf("%d (%s)", len(names), strings.Join(names, ", "))
-}
-
-// parseKeys returns the keys of a set that can verify an ID token. It skips
-// others without an error (RFC 7517, section 5): a provider may publish keys
-// for encryption, or of future types.
-func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(body, &set); err != nil {
-		return nil, errors.New("the answer is not a key set")
-	}
-	if len(set.Keys) > maxKeys {
-		return nil, fmt.Errorf("the set has %d keys, more than %d", len(set.Keys), maxKeys)
-	}
-	var list []jose.JSONWebKey
-	for _, raw := range set.Keys {
-		var key jose.JSONWebKey
-		if err := json.Unmarshal(raw, &key); err == nil && canVerify(key) {
-			list = append(list, key)
-		}
-	}
-	return list, nil
-}
-
-// canVerify reports whether a key is public, for signatures, and strong enough. A
-// private or symmetric key in a published set is no longer secret.
-func canVerify(key jose.JSONWebKey) bool {
-	if key.Use != "" && key.Use != "sig" {
-		return false
-	}
-	switch public := key.Key.(type) {
-	case *rsa.PublicKey:
-		return key.Valid() && public.N.BitLen() >= minRSABits
-	case *ecdsa.PublicKey, ed25519.PublicKey:
-		return key.Valid()
-	}
-	return false
 }

@@ -2,13 +2,17 @@ package oidc
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,28 +22,31 @@ import (
 
 // fakeKeys is a published JWKS, which counts its requests.
 type fakeKeys struct {
-	list  []jose.JSONWebKey
+	list  []publicKey
 	reads int
 	err   error
 }
 
-func (f *fakeKeys) fetch(context.Context) ([]jose.JSONWebKey, error) {
+func (f *fakeKeys) fetch(context.Context) (*keySnapshot, error) {
 	f.reads++
-	return f.list, f.err
+	return &keySnapshot{usable: f.list, fetchedAt: time.Now()}, f.err
 }
 
-func newKey(t *testing.T, kid string) (*ecdsa.PrivateKey, jose.JSONWebKey) {
+func newKey(t *testing.T, kid string) (*ecdsa.PrivateKey, publicKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key, jose.JSONWebKey{Key: key.Public(), KeyID: kid, Use: "sig"}
+	return key, publicKey{key: key.Public(), kid: kid}
 }
 
 func sign(t *testing.T, key *ecdsa.PrivateKey, kid string) *jose.JSONWebSignature {
 	t.Helper()
-	options := (&jose.SignerOptions{}).WithHeader("kid", kid)
+	options := new(jose.SignerOptions)
+	if kid != "" {
+		options.WithHeader("kid", kid)
+	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, options)
 	if err != nil {
 		t.Fatal(err)
@@ -74,8 +81,8 @@ func TestKeyCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		first, published := newKey(t, "1")
-		fake := &fakeKeys{list: []jose.JSONWebKey{published}}
-		set := newKeyCache(fake.fetch)
+		fake := &fakeKeys{list: []publicKey{published}}
+		set := newKeyCache(fake.fetch, new(logger))
 		verify := func(key *ecdsa.PrivateKey, kid string, rateLimited bool) error {
 			return try(ctx, set, sign(t, key, kid), rateLimited)
 		}
@@ -142,8 +149,8 @@ func TestKeyCache(t *testing.T) {
 func TestUnknownKeyDuringOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, published := newKey(t, "1")
-		fake := &fakeKeys{list: []jose.JSONWebKey{published}}
-		set := newKeyCache(fake.fetch)
+		fake := &fakeKeys{list: []publicKey{published}}
+		set := newKeyCache(fake.fetch, new(logger))
 		if _, err := set.get(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -160,15 +167,10 @@ func TestUnknownKeyDuringOutage(t *testing.T) {
 	})
 }
 
+// TestParseKeys: the members that count make a key, whatever the others are (D2),
+// and each key that is left out has a reason.
 func TestParseKeys(t *testing.T) {
-	_, good := newKey(t, "good")
-	encryption := good
-	encryption.Use = "enc"
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,53 +178,119 @@ func TestParseKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := map[string]any{"keys": []any{
-		good,
-		encryption,
-		jose.JSONWebKey{Key: crypto.PublicKey(&weak.PublicKey), KeyID: "weak"},
-		jose.JSONWebKey{Key: private, KeyID: "private"},
-		jose.JSONWebKey{Key: []byte("symmetric symmetric symmetric sy"), KeyID: "symmetric"},
-		map[string]any{"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA", "kid": "unknown curve"},
-		map[string]any{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "unknown kind"},
-		map[string]any{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "not on the curve"},
-		"nonsense", nil, 7,
-		jose.JSONWebKey{Key: strong.Public(), KeyID: "strong"},
-	}}
-	body, err := json.Marshal(set)
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := parseKeys(body)
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var kids []string
-	for _, key := range list {
-		kids = append(kids, key.KeyID)
+	with := func(key any, changes map[string]any) any {
+		text, err := json.Marshal(jose.JSONWebKey{Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var jwk map[string]any
+		if err := json.Unmarshal(text, &jwk); err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(jwk, changes)
+		return jwk
 	}
-	if len(kids) != 2 || kids[0] != "good" || kids[1] != "strong" {
-		t.Errorf("parseKeys returned %q, want good and strong", kids)
-	}
-	for _, bad := range []string{"", "[]", "{", `{"keys":7}`, `"x"`} {
-		if list, err := parseKeys([]byte(bad)); err == nil {
-			t.Errorf("parseKeys(%q) = %v, want an error", bad, list)
+	for _, tt := range []struct {
+		jwk    any
+		reason string // "": usable
+	}{
+		{with(strong.Public(), nil), ""},
+		{with(ec.Public(), map[string]any{"use": "sig", "alg": "ES256"}), ""},
+		{with(ed.Public(), map[string]any{"alg": "EdDSA"}), ""},
+		{with(ed.Public(), map[string]any{"alg": "Ed25519"}), ""},
+		{with(ec.Public(), map[string]any{"x5c": []string{""}}), ""},
+		{with(ec.Public(), map[string]any{"x5c": "MIIC", "x5t": 7, "x5t#S256": "%", "x5u": "://"}), ""},
+		{with(ec.Public(), map[string]any{"KTY": "oct", "Crv": 7, "D": "x", "Use": "enc", "nbf": "never"}), ""},
+		{with(ec.Public(), map[string]any{"n": 7, "e": []any{}}), ""},
+		{with(ec.Public(), map[string]any{"use": nil, "alg": nil, "kid": nil, "key_ops": nil}), ""},
+		{with(ec.Public(), map[string]any{"use": 7, "alg": false, "kid": 7, "key_ops": "verify"}), ""},
+		{with(ec.Public(), map[string]any{"key_ops": []any{"verify", 7, nil}}), ""},
+		{with(ec.Public(), map[string]any{"key_ops": []string{"sign"}}), ""},
+
+		{with(ec.Public(), map[string]any{"kid": "e1", "use": "enc"}), "the key e1 is not for signatures: its use is enc"},
+		{with(ec.Public(), map[string]any{"key_ops": []string{"encrypt", "wrapKey"}}), "is not for signatures: its key_ops are encrypt, wrapKey"},
+		{with(strong.Public(), map[string]any{"alg": "RSA-OAEP"}), "is for another algorithm: its alg is RSA-OAEP"},
+		{with(ec, nil), "is private, so it should not be published"},
+		{with([]byte("symmetric symmetric symmetric sy"), nil), "is symmetric, so it should not be published"},
+		{with(weak.Public(), nil), "is too short: RSA of 1024 bits, less than 2048"},
+		{with(ec.Public(), map[string]any{"crv": "secp256k1"}), "is malformed: its crv, x and y do not make a key"},
+		{with(ec.Public(), map[string]any{"x": "AA"}), "is malformed: its crv, x and y do not make a key"},
+		{with(ec.Public(), map[string]any{"x": nil}), "is malformed: its crv, x and y do not make a key"},
+		{with(strong.Public(), map[string]any{"e": 65537}), "is malformed: its n and e do not make a key"},
+		{with(ed.Public(), map[string]any{"crv": "X25519"}), `is of the unknown type "OKP X25519"`},
+		{map[string]any{"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}, "is for another algorithm: its alg is ML-DSA-44"},
+		{map[string]any{"kty": "AKP", "pub": "AA"}, "is of the unknown type AKP"},
+		{map[string]any{"kty": 7}, "has no kty"},
+		{map[string]any{"kid": "line\nbreak"}, `the key "line\nbreak" has no kty`},
+		{"nonsense", "the key at index 0, without a kid, is not a JSON object"},
+		{nil, "the key at index 0, without a kid, is not a JSON object"},
+	} {
+		body, err := json.Marshal(map[string]any{"keys": []any{tt.jwk}, "Keys": 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		usable, unusable, err := parseKeys(body)
+		got := fmt.Sprint(unusable)
+		if err != nil || tt.reason == "" && len(usable) != 1 || tt.reason != "" && (len(unusable) != 1 || !strings.HasSuffix(got, tt.reason+"]")) {
+			t.Errorf("parseKeys(%s) = %d keys, %s, %v, want %q", body, len(usable), got, err, tt.reason)
 		}
 	}
-	many := map[string]any{"keys": make([]any, maxKeys+1)}
-	if body, err = json.Marshal(many); err != nil {
+	for _, bad := range []string{"", "[]", "{", `{"keys":7}`, `"x"`, "null", `{"Keys":[]}`} {
+		if usable, unusable, err := parseKeys([]byte(bad)); err == nil {
+			t.Errorf("parseKeys(%q) = %v, %v, want an error", bad, usable, unusable)
+		}
+	}
+	many, err := json.Marshal(map[string]any{"keys": make([]any, maxKeys+1)})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parseKeys(body); err == nil {
+	if _, _, err := parseKeys(many); err == nil {
 		t.Errorf("parseKeys of %d keys = nil, want an error", maxKeys+1)
 	}
 }
 
-// TestKeyForAnotherAlgorithm: a key verifies only the algorithm that it names.
-func TestKeyForAnotherAlgorithm(t *testing.T) {
-	private, published := newKey(t, "1")
-	published.Algorithm = "ES384"
-	known := &keySnapshot{list: []jose.JSONWebKey{published}}
-	if _, ok := known.verify(sign(t, private, "1")); ok {
-		t.Error("a key for ES384 verified an ES256 signature")
+// TestKeyOfToken: which keys are tried for a token. kid is optional in both (D8).
+func TestKeyOfToken(t *testing.T) {
+	private, plain := newKey(t, "")
+	key := func(kid, alg string) publicKey { return publicKey{plain.key, kid, alg} }
+	_, other := newKey(t, "1")
+	_, unnamed := newKey(t, "")
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		keys []publicKey
+		kid  string // of the token
+		want bool
+	}{
+		{"the same kid", []publicKey{key("1", "")}, "1", true},
+		{"another kid", []publicKey{key("1", "")}, "2", false},
+		{"a key without kid", []publicKey{key("", "")}, "1", true},
+		{"a token without kid", []publicKey{key("1", "")}, "", true},
+		{"neither has one", []publicKey{key("", "")}, "", true},
+		{"a key without kid, beside one of the kid", []publicKey{other, key("", "")}, "1", true},
+		{"the second of one kid", []publicKey{other, key("1", "")}, "1", true},
+		{"a key without kid, after one of another type", []publicKey{{rsaKey.Public(), "", ""}, key("", "")}, "1", true},
+		{"several keys without kid", []publicKey{unnamed, unnamed, key("", "")}, "1", true},
+		{"the last candidate", append(slices.Repeat([]publicKey{unnamed}, maxCandidates-1), key("", "")), "1", true},
+		{"too many candidates", append(slices.Repeat([]publicKey{unnamed}, maxCandidates), key("", "")), "1", false},
+		{"the kid comes before keys without one", append(slices.Repeat([]publicKey{unnamed}, maxCandidates), key("1", "")), "1", true},
+		{"for this algorithm", []publicKey{key("1", "ES256")}, "1", true},
+		{"for another algorithm", []publicKey{key("1", "ES384")}, "1", false},
+	} {
+		known := &keySnapshot{usable: tt.keys}
+		if _, ok := known.verify(sign(t, private, tt.kid)); ok != tt.want {
+			t.Errorf("%s: verify = %v, want %v", tt.name, ok, tt.want)
+		}
 	}
 }

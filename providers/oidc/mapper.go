@@ -3,11 +3,9 @@ package oidc
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"shorepass/providers"
@@ -22,12 +20,12 @@ type claimMapper struct {
 	graph  *graphGroups // nil: not asked
 	namer  *providers.GroupNamer
 
-	log    atomic.Pointer[slog.Logger]
+	log    *logger
 	warned sync.Map // by kind of problem, so that each is logged once
 }
 
 // newClaimMapper parses the configured paths.
-func newClaimMapper(cfg Config) (*claimMapper, error) {
+func newClaimMapper(cfg Config, log *logger) (*claimMapper, error) {
 	user, err := parsePath(cfg.Users.Claim)
 	if err != nil {
 		return nil, fmt.Errorf("users.claim: %w", err)
@@ -38,13 +36,8 @@ func newClaimMapper(cfg Config) (*claimMapper, error) {
 			return nil, fmt.Errorf("groups.claim: %w", err)
 		}
 	}
-	return &claimMapper{cfg: cfg, user: user, groups: groups, namer: cfg.Groups.Compile(cfg.IgnoreCase, nil)}, nil
+	return &claimMapper{cfg: cfg, user: user, groups: groups, namer: cfg.Groups.Compile(cfg.IgnoreCase, nil), log: log}, nil
 }
-
-var _ providers.LogSetter = (*Provider)(nil)
-
-// SetLog implements [providers.LogSetter].
-func (p *Provider) SetLog(log *slog.Logger) { p.mapper.log.Store(log) }
 
 // paths returns the configured claims.
 func (m *claimMapper) paths() []claimPath {
@@ -217,12 +210,8 @@ func (m *claimMapper) findGroups(ctx context.Context, sets claimSets) (found []p
 
 // warn logs, once for each kind of problem, why the groups of a person are incomplete.
 func (m *claimMapper) warn(kind, problem string) {
-	log := m.log.Load()
-	if log == nil {
-		return
-	}
 	if _, warned := m.warned.LoadOrStore(kind, true); !warned {
-		log.Warn("some groups of a person are not known, so rules that deny a group deny this person", "claim", m.groups.String(), "problem", problem)
+		m.log.get().Warn("some groups of a person are not known, so rules that deny a group deny this person", "claim", m.groups.String(), "problem", problem)
 	}
 }
 

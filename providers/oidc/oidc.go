@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -22,6 +24,7 @@ type Provider struct {
 	keys      *keyCache
 	verifier  *verifier
 	mapper    *claimMapper
+	log       *logger
 
 	background background
 }
@@ -35,13 +38,15 @@ var (
 	_ providers.RefreshTokenOptions = (*Provider)(nil)
 	_ providers.TokenAcceptor       = (*Provider)(nil)
 	_ providers.Pinger              = (*Provider)(nil)
+	_ providers.LogSetter           = (*Provider)(nil)
 	_ providers.Starter             = (*Provider)(nil)
 )
 
 // New returns a provider for a Config that has its defaults and is valid. It
 // reads the files of cfg.TLS and makes no request.
 func New(cfg Config) (*Provider, error) {
-	mapper, err := newClaimMapper(cfg)
+	log := new(logger)
+	mapper, err := newClaimMapper(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +57,8 @@ func New(cfg Config) (*Provider, error) {
 	protectedNames := mapper.protectedNames()
 	client := &client{cfg, http, protectedNames}
 	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: newCtxMutex()}
-	keys := newKeyCache(discovery.fetchKeys)
-	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer, &mapper.log); err != nil {
+	keys := newKeyCache(discovery.fetchKeys, log)
+	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer, log); err != nil {
 		return nil, err
 	}
 	return &Provider{
@@ -63,8 +68,22 @@ func New(cfg Config) (*Provider, error) {
 		keys:      keys,
 		verifier:  newVerifier(cfg, protectedNames, keys),
 		mapper:    mapper,
+		log:       log,
 	}, nil
 }
+
+// logger is where the provider logs, once SetLog has set it.
+type logger struct{ set atomic.Pointer[slog.Logger] }
+
+func (l *logger) get() *slog.Logger {
+	if log := l.set.Load(); log != nil {
+		return log
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// SetLog implements [providers.LogSetter].
+func (p *Provider) SetLog(log *slog.Logger) { p.log.set.Store(log) }
 
 // Fingerprint implements [providers.Provider]: the issuer, the client, and the
 // claims of the subject unless they are the default.

@@ -147,6 +147,13 @@ func (i *Issuer) keySet() map[string]any {
 	return map[string]any{"keys": list}
 }
 
+// JWK returns the members of the published key of that kid, without the kid.
+func (i *Issuer) JWK(kid string) map[string]string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return JWK(i.tb, i.keys[kid].Public())
+}
+
 // JWK returns the JWK members of an RSA, ECDSA P-256 or Ed25519 public key (RFC
 // 7518, section 6, and RFC 8037). It uses no library, which a module that uses
 // this package would have to require.
