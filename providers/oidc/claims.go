@@ -18,10 +18,10 @@ import (
 // texts, bools, int64 and float64 numbers, lists and objects.
 type claimSet map[string]any
 
-// decodeClaims decodes a JSON object strictly: each name once at every depth, and
-// no name that equals one of protectedNames only without case. A decoder that
-// folds case would take "SUB", and "ſub" with U+017F, for "sub".
-func decodeClaims(payload []byte, protectedNames []string) (claimSet, error) {
+// decodeClaims decodes a JSON object strictly: each name once at every depth. A
+// name counts as it is spelled: "SUB", and "ſub" with U+017F, are other claims
+// than "sub".
+func decodeClaims(payload []byte) (claimSet, error) {
 	// json.Valid, unlike the decoder below, bounds the depth. The decoder would
 	// replace all bytes that are not UTF-8 by one character.
 	if !utf8.Valid(payload) || !json.Valid(payload) {
@@ -36,21 +36,20 @@ func decodeClaims(payload []byte, protectedNames []string) (claimSet, error) {
 	if claims == nil {
 		return nil, errors.New("its claims are not a JSON object")
 	}
-	for name := range claims {
-		for _, meant := range protectedNames {
-			if name != meant && strings.EqualFold(name, meant) {
-				return nil, fmt.Errorf("one of its claims only looks like %q", meant)
-			}
+	for _, name := range booleanClaims {
+		switch claims[name] {
+		case "true":
+			claims[name] = true
+		case "false":
+			claims[name] = false
 		}
 	}
 	return claims, nil
 }
 
-// builtinClaims are the claims that the package reads with any configuration.
-var builtinClaims = []string{
-	"iss", "sub", "aud", "azp", "exp", "nbf", "iat", "auth_time",
-	"email", "email_verified", "typ", "scope", "scp", "token_use", "events", "_claim_names", "hasgroups",
-}
+// booleanClaims are claims that are booleans (OpenID Connect Core 1.0, section
+// 5.1; Entra ID), and that some providers send as the texts "true" and "false".
+var booleanClaims = []string{"email_verified", "phone_number_verified", "hasgroups"}
 
 // numericDate returns a claim that is a NumericDate (RFC 7519, section 2), and
 // whether it is there.
@@ -82,7 +81,7 @@ func (c claimSet) checkEmail() error {
 	if local == "" || domain == "" || strings.Contains(domain, "@") || strings.ContainsFunc(email, unicode.IsSpace) {
 		return reject("the claim \"email\" is not one address")
 	}
-	if verified := c["email_verified"]; verified != true && verified != "true" { // some providers write it as text
+	if c["email_verified"] != true {
 		return reject("the claim \"email\" is not verified")
 	}
 	return nil
@@ -116,7 +115,7 @@ func (c claimSets) overage(path claimPath) bool {
 		elsewhere, isObject := set["_claim_names"].(map[string]any)
 		_, named := elsewhere[path[0]]
 		return named || !isObject && set["_claim_names"] != nil ||
-			path[0] == "groups" && !slices.Contains([]any{nil, false, "false"}, set["hasgroups"]) ||
+			path[0] == "groups" && !slices.Contains([]any{nil, false}, set["hasgroups"]) ||
 			slices.ContainsFunc(slices.Collect(maps.Keys(set)), func(name string) bool { return strings.HasPrefix(name, path[0]+":src") })
 	})
 }

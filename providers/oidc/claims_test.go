@@ -110,7 +110,47 @@ func TestUserinfoOfAnotherSubject(t *testing.T) {
 	}
 }
 
-// TestEmailVerifiedAsText: some providers write email_verified as text.
+// TestClaimsByExactName: a claim counts as it is spelled, whatever stands beside
+// it (D12), in the ID token and in userinfo.
+func TestClaimsByExactName(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	odd := map[string]any{
+		"preferred_username": "alice", "groups": []string{"devs"}, "email": "alice@corp.example", "email_verified": true,
+		"Groups": []string{"admins"}, "GROUPS": 7, "Email": "boss@corp.example", "EMAIL_VERIFIED": false, "Preferred_Username": "boss",
+		"SUB": "boss", "Iss": 7, "Nonce": 7, "nonce": 7, "at_hash": []any{}, "AT_HASH": nil, "Exp": "never",
+		"_claim_sources": "none", "picture": nil, "address": 7, "name": map[string]any{},
+	}
+	userinfo := maps.Clone(odd)
+	userinfo["sub"], userinfo["Sub"] = "subject-1", "boss"
+	i.Replace(oidctest.UserinfoPath, serveJSON(userinfo))
+	for name, idToken := range map[string]string{"ID token": i.IDToken(odd), "userinfo": i.IDToken(nil)} {
+		i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": idToken}))
+		p := newProvider(t, i.URL, func(c *oidc.Config) { c.Claims = []string{"email"} })
+		id, err := authenticate(t.Context(), p, password("alice", "pw"))
+		if err != nil {
+			t.Errorf("%s: Authenticate = %v", name, err)
+			continue
+		}
+		if id.User != "alice" || !cmp.Equal(id.Groups, []string{"devs"}) || id.Claims["email"] != "alice@corp.example" || id.Subject != "subject-1" {
+			t.Errorf("%s: identity = %+v", name, id)
+		}
+	}
+}
+
+// TestBooleansAsText: rules see a boolean that the provider sends as text, and
+// no other text becomes one (D4).
+func TestBooleansAsText(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Claims = []string{"email_verified", "phone_number_verified", "beta"} })
+	for sent, want := range map[any]any{true: true, "true": true, "false": false, "True": "True", "1": "1", "": ""} {
+		id, err := present(p, t, i.IDToken(map[string]any{"email_verified": sent, "phone_number_verified": sent, "beta": sent}))
+		if err != nil || id.Claims["email_verified"] != want || id.Claims["phone_number_verified"] != want || id.Claims["beta"] != sent {
+			t.Errorf("sent %#v: claims %v, %v, want %#v", sent, id, err, want)
+		}
+	}
+}
+
+// TestEmailVerifiedAsText: some providers write email_verified as text (D4).
 func TestEmailVerifiedAsText(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	p := newCIProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "email", "" })
@@ -192,6 +232,7 @@ func TestIncompleteGroupsAreUnsure(t *testing.T) {
 		{"hasgroups", map[string]any{"hasgroups": true}, true, nil, "*", "too many groups"},
 		{"hasgroups, not optional", map[string]any{"hasgroups": true}, false, nil, "*", "too many groups"},
 		{"hasgroups as text", map[string]any{"hasgroups": "true"}, true, nil, "*", "too many groups"},
+		{"hasgroups is the text false (D4)", map[string]any{"hasgroups": "false"}, true, nil, "", ""},
 		{"hasgroups is false", map[string]any{"hasgroups": false}, true, nil, "", ""},
 		{"groups:src1", map[string]any{"groups:src1": map[string]any{"endpoint": i.URL + "/groups"}}, true, nil, "*", "too many groups"},
 		{"distributed", map[string]any{"_claim_names": elsewhere, "_claim_sources": sources}, true, nil, "*", "too many groups"},

@@ -19,9 +19,8 @@ import (
 // client is our client at the provider (RFC 6749, section 2). It is safe for
 // concurrent use.
 type client struct {
-	cfg            Config
-	http           *http.Client
-	protectedNames []string // see decodeClaims
+	cfg  Config
+	http *http.Client
 }
 
 // requestToken sends a token request of a grant, by calling send once. It never
@@ -135,7 +134,7 @@ func (c *client) userinfo(ctx context.Context, m *metadata, access string) (clai
 	if err != nil {
 		return nil, err
 	}
-	claims, err := decodeClaims(body, c.protectedNames)
+	claims, err := decodeClaims(body)
 	if err != nil {
 		return nil, err
 	}

@@ -16,10 +16,11 @@
 // out of a closed table, or the kind of a connection error (requesterror.go).
 //
 // Refused on purpose: redirects, endpoints on hosts that the configuration does
-// not name, symmetric signatures, keys and key locations in a token's header,
-// and claim names that differ from an expected one only in case. Distributed
-// claims are not fetched: their groups are unsure, unless groups.graph names
-// Microsoft Graph, which has those of Entra ID (graphgroups.go).
+// not name, symmetric signatures, and keys and key locations in a token's header.
+// Names of members and claims count as they are spelled, and of an answer only
+// the members that are needed. Distributed claims are not fetched: their groups
+// are unsure, unless groups.graph names Microsoft Graph, which has those of Entra
+// ID (graphgroups.go).
 //
 //	p, err := oidc.New(oidc.Config{
 //		Issuer:   "https://sso.corp.example/realms/corp",

@@ -51,20 +51,6 @@ func (m *claimMapper) paths() []claimPath {
 	return paths
 }
 
-// protectedNames returns the top-level claim names of which decodeClaims refuses
-// other spellings.
-func (m *claimMapper) protectedNames() []string {
-	names := slices.Clone(builtinClaims)
-	for _, path := range m.paths() {
-		names = append(names, path[0])
-	}
-	if m.cfg.Groups.Graph != "" {
-		names = append(names, "oid")
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // lacksClaim reports whether a configured claim is in none of sets. Where Microsoft
 // Graph is asked, the groups need not be.
 func (m *claimMapper) lacksClaim(sets claimSets) bool {

@@ -54,8 +54,7 @@ func New(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	protectedNames := mapper.protectedNames()
-	client := &client{cfg, http, protectedNames}
+	client := &client{cfg, http}
 	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: newCtxMutex()}
 	keys := newKeyCache(discovery.fetchKeys, log)
 	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer, log); err != nil {
@@ -66,7 +65,7 @@ func New(cfg Config) (*Provider, error) {
 		client:    client,
 		discovery: discovery,
 		keys:      keys,
-		verifier:  newVerifier(cfg, protectedNames, keys),
+		verifier:  newVerifier(cfg, keys),
 		mapper:    mapper,
 		log:       log,
 	}, nil
