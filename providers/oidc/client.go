@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -127,14 +128,14 @@ func (c *client) userinfo(ctx context.Context, m *metadata, access string) (clai
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.get(ctx, address, access)
+	resp, err := c.get(ctx, address, access)
 	if status, answered := errors.AsType[statusError](err); err != nil && ctx.Err() == nil && (!answered || status >= 500) {
-		body, err = c.get(ctx, address, access)
+		resp, err = c.get(ctx, address, access)
 	}
 	if err != nil {
 		return nil, err
 	}
-	claims, err := decodeClaims(body)
+	claims, err := decodeClaims(resp.body)
 	if err != nil {
 		return nil, err
 	}
@@ -144,9 +145,16 @@ func (c *client) userinfo(ctx context.Context, m *metadata, access string) (clai
 	return claims, nil
 }
 
-// get returns the body of a URL of the provider; bearer is an access token to
-// send, or "". Any status but 200 is an error. No error quotes the response.
-func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error) {
+// response is a response of the provider with status 200.
+type response struct {
+	body        []byte
+	contentType string
+	clockOffset time.Duration // of its Date header to our clock; 0 without one
+}
+
+// get requests a URL of the provider; bearer is an access token to send, or "".
+// Any status but 200 is an error. No error quotes the response.
+func (c *client) get(ctx context.Context, address, bearer string) (*response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	var trace requestTrace
@@ -169,5 +177,9 @@ func (c *client) get(ctx context.Context, address, bearer string) ([]byte, error
 	if resp.StatusCode != http.StatusOK {
 		return nil, statusError(resp.StatusCode)
 	}
-	return body, nil
+	got := &response{body: body, contentType: resp.Header.Get("Content-Type")}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		got.clockOffset = time.Until(date)
+	}
+	return got, nil
 }

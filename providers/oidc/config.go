@@ -19,6 +19,12 @@ type Config struct {
 	// Example: "https://sso.corp.example/realms/corp".
 	Issuer string `toml:"issuer"`
 
+	// Discovery is the URL below which the discovery document is, if it is not
+	// the issuer: an address inside the network, say. The document must be the
+	// issuer's all the same, and its endpoints may be on either host. Example:
+	// "https://dex.internal:5556/dex". Default: the issuer.
+	Discovery string `toml:"discovery"`
+
 	// ClientID is the ID of shorepass's client at the provider. Required with
 	// the grants password and refresh_token.
 	ClientID string `toml:"client_id"`
@@ -88,14 +94,14 @@ type Config struct {
 	Algorithms []string `toml:"algorithms"`
 
 	// Hosts are further hosts of the provider's endpoints, with the port if it
-	// is not the default one. Passwords are sent to these hosts and the
-	// issuer's only, and keys are fetched from them only. Example for Google:
+	// is not the default one. Passwords are sent to these hosts and those of
+	// issuer and discovery only, and keys are fetched from them only. Example for Google:
 	// ["oauth2.googleapis.com", "www.googleapis.com",
 	// "openidconnect.googleapis.com"]. Optional.
 	Hosts []string `toml:"hosts"`
 
-	// Insecure allows plain http for an issuer on another machine: passwords
-	// then cross the network unencrypted. Default false.
+	// Insecure allows plain http for an issuer or a discovery on another machine:
+	// passwords then cross the network unencrypted. Default false.
 	Insecure bool `toml:"insecure"`
 
 	// SignIns is how many refresh tokens the provider stores for a person and
@@ -121,7 +127,8 @@ type Config struct {
 	Reauthenticate time.Duration `toml:"reauthenticate"`
 
 	// TLS is for connections to the provider: ca for its certificate,
-	// certificate and key if it requires a client certificate.
+	// certificate and key if it requires a client certificate. With one, requests
+	// go to the provider's mtls_endpoint_aliases (RFC 8705, section 5).
 	TLS tlsconf.Config `toml:"tls"`
 
 	// Timeout is the timeout of one request to the provider, at most "10s".

@@ -32,16 +32,18 @@ func valid() oidc.Config {
 
 func TestValidateAccepts(t *testing.T) {
 	for name, change := range map[string]func(*oidc.Config){
-		"unchanged":      func(c *oidc.Config) {},
-		"loopback":       func(c *oidc.Config) { c.Issuer = "http://127.0.0.1:8080" },
-		"loopback, IPv6": func(c *oidc.Config) { c.Issuer = "http://[::1]:8080/x" },
-		"localhost":      func(c *oidc.Config) { c.Issuer = "http://localhost:8080/" },
-		"insecure":       func(c *oidc.Config) { c.Issuer, c.Insecure = "http://sso.corp.example", true },
-		"Entra ID":       func(c *oidc.Config) { c.Issuer = "https://login.microsoftonline.com/7f3a-11/v2.0" },
-		"jobs alone":     func(c *oidc.Config) { c.Grants, c.ClientID, c.AuthStyle = []string{"id_token"}, "", "" },
-		"no groups":      func(c *oidc.Config) { c.Groups = oidc.Groups{} },
-		"Auth0 groups":   func(c *oidc.Config) { c.Groups.Claim = "https://corp.example/groups" },
-		"pointer":        func(c *oidc.Config) { c.Groups.Claim = "/resource_access/registry.corp/roles" },
+		"unchanged":                     func(c *oidc.Config) {},
+		"loopback":                      func(c *oidc.Config) { c.Issuer = "http://127.0.0.1:8080" },
+		"loopback, IPv6":                func(c *oidc.Config) { c.Issuer = "http://[::1]:8080/x" },
+		"localhost":                     func(c *oidc.Config) { c.Issuer = "http://localhost:8080/" },
+		"discovery":                     func(c *oidc.Config) { c.Discovery = "https://dex.internal:5556/dex/" },
+		"discovery, plain but loopback": func(c *oidc.Config) { c.Discovery = "http://127.0.0.1:5556/dex" },
+		"insecure":                      func(c *oidc.Config) { c.Issuer, c.Insecure = "http://sso.corp.example", true },
+		"Entra ID":                      func(c *oidc.Config) { c.Issuer = "https://login.microsoftonline.com/7f3a-11/v2.0" },
+		"jobs alone":                    func(c *oidc.Config) { c.Grants, c.ClientID, c.AuthStyle = []string{"id_token"}, "", "" },
+		"no groups":                     func(c *oidc.Config) { c.Groups = oidc.Groups{} },
+		"Auth0 groups":                  func(c *oidc.Config) { c.Groups.Claim = "https://corp.example/groups" },
+		"pointer":                       func(c *oidc.Config) { c.Groups.Claim = "/resource_access/registry.corp/roles" },
 		"hosts": func(c *oidc.Config) {
 			c.Hosts = []string{"oauth2.googleapis.com", "sso.corp.example:8443", "[fd00::1]:443"}
 		},
@@ -72,6 +74,9 @@ func TestValidateRefuses(t *testing.T) {
 		{func(c *oidc.Config) { c.Issuer = "http://localhost.evil.example" }, `issuer: is plain http: use https, or set insecure = true to send passwords unprotected`},
 		{func(c *oidc.Config) { c.Issuer = "https://sso.corp.example/.well-known/openid-configuration" }, `issuer: is the discovery document's URL: leave out /.well-known/openid-configuration`},
 		{func(c *oidc.Config) { c.Issuer = "https://login.microsoftonline.com/common/v2.0" }, `issuer: accepts every tenant of Entra ID: name your own, as in https://login.microsoftonline.com/TENANT-ID/v2.0`},
+		{func(c *oidc.Config) { c.Discovery = "http://dex.internal:5556/dex" }, `discovery: is plain http: use https, or set insecure = true to send passwords unprotected`},
+		{func(c *oidc.Config) { c.Discovery = "https://dex.internal/.well-known/openid-configuration" }, `discovery: is the discovery document's URL: leave out /.well-known/openid-configuration`},
+		{func(c *oidc.Config) { c.Discovery = "dex.internal" }, `discovery: "dex.internal" is not a URL of scheme, host and path alone`},
 		{func(c *oidc.Config) { c.ClientID = "" }, `client_id: is required with the grants password and refresh_token`},
 		{func(c *oidc.Config) { c.AuthStyle = "basic" }, `auth_style: "basic" is not one of "client_secret_basic", "client_secret_post", "none"`},
 		{func(c *oidc.Config) { c.AuthStyle = "client_secret_basic" }, `auth_style: "client_secret_basic" needs a client_secret`},

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	goidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"shorepass/providers"
 )
 
 // failureTTL is the TTL of a cached failure, so that logins do not each send a
@@ -33,17 +33,8 @@ type metadata struct {
 	algorithms  []string // id_token_signing_alg_values_supported
 	fetchTime   time.Duration
 	fetchedAt   time.Time
+	clockOffset time.Duration // how far the provider's clock is ahead of ours; 0 if unknown
 }
-
-// endpoint is the URL of one of the provider's endpoints, or why it must not be
-// used. The error is that of its use, not of discovery: a provider whose userinfo
-// endpoint is on another host still serves logins that do not need it.
-type endpoint struct {
-	url string
-	err error
-}
-
-func (e endpoint) get() (string, error) { return e.url, e.err }
 
 // supports reports whether a list of the metadata has value. Such a list is
 // optional; without it, value may be supported.
@@ -136,28 +127,53 @@ func (d *discovery) probe(ctx context.Context, since time.Time) error {
 // fetch requests the metadata, within limit, and caches it or the failure. The
 // caller holds mu.
 func (d *discovery) fetch(ctx context.Context, limit time.Duration) (*metadata, error) {
-	bounded, cancel := context.WithTimeout(goidc.ClientContext(ctx, d.client.http), limit)
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	begun := time.Now()
-	var trace requestTrace
-	found, err := goidc.NewProvider(trace.attach(bounded), d.cfg.Issuer)
+	m, err := d.request(bounded)
 	if err != nil {
-		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, trace.quote(err))
 		if ctx.Err() == nil { // else the caller gave up, which is no failure of the provider
 			d.failure, d.failedAt = err, time.Now()
 		}
-		return nil, err
-	}
-	m, err := parseMetadata(d.cfg, found)
-	if err != nil {
-		err = fmt.Errorf("discover %s: %w", d.cfg.Issuer, err)
-		d.failure, d.failedAt = err, time.Now()
 		return nil, err
 	}
 	m.fetchedAt = time.Now()
 	m.fetchTime = m.fetchedAt.Sub(begun)
 	d.failure = nil
 	d.current.Store(m)
+	return m, nil
+}
+
+// wellKnown is the path of a discovery document below its address (OpenID
+// Connect Discovery 1.0, section 4).
+const wellKnown = "/.well-known/openid-configuration"
+
+// request requests the discovery document once. Errors have the key to change,
+// if it is known.
+func (d *discovery) request(ctx context.Context) (*metadata, error) {
+	key, address := d.cfg.discoveryAddress()
+	address = strings.TrimSuffix(address, "/") + wellKnown
+	resp, err := d.client.get(ctx, address, "")
+	if err != nil {
+		err = fmt.Errorf("discover %s: %w", address, err)
+		status, answered := errors.AsType[statusError](err)
+		if providers.KeyOf(err) != "" || answered && status >= 500 || errors.Is(err, errExpiredCertificate) {
+			return nil, err
+		}
+		return nil, providers.WithKey(key, err)
+	}
+	doc, err := decodeMembers(resp.body)
+	if err != nil {
+		return nil, providers.WithKey(key, fmt.Errorf("discover %s: the answer is not a discovery document", address))
+	}
+	if issuer := doc.text("issuer"); issuer != d.cfg.Issuer {
+		return nil, providers.WithKey("issuer", fmt.Errorf("discover %s: the document is that of the issuer %q: if that is your provider, write it as issuer, byte for byte", address, truncate(issuer)))
+	}
+	m, err := parseMetadata(d.cfg, doc)
+	if err != nil {
+		return nil, err
+	}
+	m.clockOffset = resp.clockOffset
 	return m, nil
 }
 
@@ -172,11 +188,11 @@ func (d *discovery) fetchKeys(ctx context.Context) (*keySnapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := d.client.get(ctx, address, "")
+	resp, err := d.client.get(ctx, address, "")
 	if err != nil {
-		return nil, fmt.Errorf("read the keys of %s: %w", d.cfg.Issuer, err)
+		return nil, fmt.Errorf("read the keys of %s at %s: %w", d.cfg.Issuer, printable(address), err)
 	}
-	usable, unusable, err := parseKeys(body)
+	usable, unusable, err := parseKeys(resp.body)
 	if err == nil && len(usable) == 0 {
 		err = noUsableKey(unusable)
 	}
@@ -186,72 +202,34 @@ func (d *discovery) fetchKeys(ctx context.Context) (*keySnapshot, error) {
 	return &keySnapshot{usable, unusable, time.Now()}, nil
 }
 
-func parseMetadata(cfg Config, found *goidc.Provider) (*metadata, error) {
-	var doc struct {
-		Token       string   `json:"token_endpoint"`
-		Userinfo    string   `json:"userinfo_endpoint"`
-		Revocation  string   `json:"revocation_endpoint"`
-		JWKS        string   `json:"jwks_uri"`
-		AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
-		Grants      []string `json:"grant_types_supported"`
-		Scopes      []string `json:"scopes_supported"`
-		Algorithms  []string `json:"id_token_signing_alg_values_supported"`
-	}
-	if err := found.Claims(&doc); err != nil {
-		return nil, fmt.Errorf("read the discovery document: %w", new(requestTrace).quote(err))
-	}
-	issuer, err := url.Parse(cfg.Issuer)
+// parseMetadata checks the members of a discovery document. Those of
+// mtls_endpoint_aliases replace the endpoints for a client with a certificate
+// (RFC 8705, section 5).
+func parseMetadata(cfg Config, doc members) (*metadata, error) {
+	hosts, err := cfg.trustedHosts()
 	if err != nil {
 		return nil, err
 	}
-	check := func(name, raw string) endpoint { return checkEndpoint(issuer, cfg.Hosts, name, raw) }
+	aliases := members{}
+	if cfg.TLS.Certificate != "" {
+		aliases, _ = decodeMembers(doc["mtls_endpoint_aliases"]) // none if it is not an object
+	}
+	check := func(name string) endpoint {
+		if _, ok := aliases[name]; ok {
+			return hosts.check("mtls_endpoint_aliases."+name, aliases[name])
+		}
+		return hosts.check(name, doc[name])
+	}
 	return &metadata{
-		token:       check("token_endpoint", doc.Token),
-		userinfo:    check("userinfo_endpoint", doc.Userinfo),
-		revocation:  check("revocation_endpoint", doc.Revocation),
-		jwks:        check("jwks_uri", doc.JWKS),
-		authMethods: doc.AuthMethods,
-		grants:      doc.Grants,
-		scopes:      doc.Scopes,
-		algorithms:  doc.Algorithms,
+		token:       check("token_endpoint"),
+		userinfo:    check("userinfo_endpoint"),
+		revocation:  check("revocation_endpoint"),
+		jwks:        check("jwks_uri"),
+		authMethods: doc.texts("token_endpoint_auth_methods_supported"),
+		grants:      doc.texts("grant_types_supported"),
+		scopes:      doc.texts("scopes_supported"),
+		algorithms:  doc.texts("id_token_signing_alg_values_supported"),
 	}, nil
-}
-
-// errNoEndpoint means that the provider has no such endpoint.
-var errNoEndpoint = errors.New("is not in the provider's discovery document")
-
-// checkEndpoint accepts an endpoint on the issuer's host and port or on one of
-// hosts, with https unless the issuer is plain http. An attacker who can change
-// the discovery document must not redirect passwords, or cause requests into
-// the network (SSRF).
-func checkEndpoint(issuer *url.URL, hosts []string, name, raw string) endpoint {
-	if raw == "" {
-		return endpoint{err: fmt.Errorf("%s %w", name, errNoEndpoint)}
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return endpoint{err: fmt.Errorf("the provider's %s is not a URL", name)}
-	case u.Scheme != "https" && (u.Scheme != "http" || issuer.Scheme != "http"):
-		return endpoint{err: fmt.Errorf("the provider's %s %q is not https", name, truncate(raw))}
-	}
-	host := authority(u)
-	if host == authority(issuer) || slices.ContainsFunc(hosts, func(h string) bool {
-		return host == authority(&url.URL{Scheme: u.Scheme, Host: h})
-	}) {
-		return endpoint{url: raw}
-	}
-	return endpoint{err: fmt.Errorf("the provider's %s is on %q, another host than the issuer's: if that is right, add it to hosts", name, truncate(u.Host))}
-}
-
-// authority returns host and port in a normal form, with the default port filled
-// in.
-func authority(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	}
-	return strings.ToLower(u.Hostname()) + " " + port
 }
 
 // authStyle returns how the client authenticates at the token endpoint. With

@@ -2,8 +2,14 @@ package oidc_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -49,15 +55,15 @@ func TestDiscoveryRefused(t *testing.T) {
 		changes map[string]any
 		want    string // in the error
 	}{
-		{"issuer with a slash", map[string]any{"issuer": "SLASH"}, "did not match the issuer"},
-		{"issuer of another", map[string]any{"issuer": elsewhere.URL}, "did not match the issuer"},
-		{"issuer missing", map[string]any{"issuer": nil}, "did not match the issuer"},
+		{"issuer with a slash", map[string]any{"issuer": "SLASH"}, "is that of the issuer"},
+		{"issuer of another", map[string]any{"issuer": elsewhere.URL}, "is that of the issuer"},
+		{"issuer missing", map[string]any{"issuer": nil}, "is that of the issuer"},
 		{"token endpoint elsewhere", map[string]any{"token_endpoint": elsewhere.URL + "/token"}, "add it to hosts"},
 		{"token endpoint by another scheme", map[string]any{"token_endpoint": "file:///etc/passwd"}, "is not a URL"},
 		{"token endpoint gopher", map[string]any{"token_endpoint": "gopher://127.0.0.1/x"}, "is not https"},
 		{"token endpoint with a user", map[string]any{"token_endpoint": "http://user@127.0.0.1/"}, "is not a URL"},
 		{"token endpoint missing", map[string]any{"token_endpoint": nil}, "is not in the provider's discovery document"},
-		{"token endpoint a number", map[string]any{"token_endpoint": 7}, "discovery"},
+		{"token endpoint a number", map[string]any{"token_endpoint": 7}, "is not a URL"},
 		{"only strange client authentication", map[string]any{"token_endpoint_auth_methods_supported": []string{"private_key_jwt"}}, "set auth_style"},
 	}
 	for _, tt := range tests {
@@ -73,6 +79,133 @@ func TestDiscoveryRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDiscoveryWithOddMembers: members that are not needed, and members that are
+// spelled in another case, make no provider unusable (D12).
+func TestDiscoveryWithOddMembers(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{
+		"Issuer": "https://evil.example", "ISSUER": 7, "Token_Endpoint": "https://evil.example/token", "JWKS_URI": nil,
+		"authorization_endpoint": 7, "device_authorization_endpoint": []any{}, "claims_supported": "all",
+		"scopes_supported": []any{"openid", 7, nil}, "grant_types_supported": "password", "userinfo_endpoint": nil,
+		"token_endpoint_auth_methods_supported": nil, "id_token_signing_alg_values_supported": map[string]any{},
+		"mtls_endpoint_aliases": []any{}, "revocation_endpoint": 7,
+	})))
+	i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	if id, err := authenticate(t.Context(), p, password("alice", "pw")); err != nil || id.User != "subject-1" {
+		t.Errorf("Authenticate = %v, %v, want an identity", id, err)
+	}
+}
+
+// TestDiscoveryElsewhere: the discovery document at another address than the
+// issuer (D9).
+func TestDiscoveryElsewhere(t *testing.T) {
+	op := start(t, nil)
+	inside := strings.Replace(op.Issuer, "127.0.0.1", "localhost", 1)
+	p := newProvider(t, op.Issuer, func(c *oidc.Config) { c.Discovery = inside })
+	id := login(t, p, offline("alice", "alice's pass"))
+	if _, err := p.Revalidate(t.Context(), id); err != nil {
+		t.Errorf("Revalidate = %v", err)
+	}
+	other := newProvider(t, "http://127.0.0.1:1/realms/corp", func(c *oidc.Config) { c.Discovery = inside })
+	_, err := authenticate(t.Context(), other, password("alice", "alice's pass"))
+	if want := "the document is that of the issuer \"" + op.Issuer + "\": if that is your provider, write it as issuer"; !isUnavailable(err) || !strings.Contains(err.Error(), want) || providers.KeyOf(err) != "issuer" {
+		t.Errorf("another issuer: Authenticate = %v (%s), want %q", err, providers.KeyOf(err), want)
+	}
+
+	// The endpoints may be on the discovery's host, on the issuer's, and on hosts.
+	i := oidctest.NewIssuer(t)
+	const issuer = "https://sso.corp.example"
+	token := i.IDToken(map[string]any{"iss": issuer})
+	for _, tt := range []struct {
+		keys  string // jwks_uri
+		hosts []string
+		want  string // in the error
+	}{
+		{i.URL + oidctest.KeysPath, nil, ""},
+		{"http://sso.corp.example/keys", nil, "is not https"},
+		{strings.Replace(i.URL, "127.0.0.1", "127.0.0.2", 1) + "/keys", nil, "is not https"},
+		{"https://keys.corp.example/keys", nil, "add it to hosts"},
+		{"https://keys.corp.example/keys", []string{"keys.corp.example"}, "the host name cannot be resolved"},
+	} {
+		i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"issuer": issuer, "jwks_uri": tt.keys})))
+		p := newCIProvider(t, issuer, func(c *oidc.Config) { c.Discovery, c.Hosts = i.URL+"/", tt.hosts })
+		_, err := present(p, t, token)
+		if tt.want == "" && err != nil || tt.want != "" && (!isUnavailable(err) || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("jwks_uri %s: VerifyIDToken = %v, want %q", tt.keys, err, tt.want)
+		}
+	}
+}
+
+// TestClientCertificateUsesAliases: a client with a certificate sends its
+// requests to mtls_endpoint_aliases (RFC 8705, section 5), which must be on
+// trusted hosts too (D5).
+func TestClientCertificateUsesAliases(t *testing.T) {
+	i := oidctest.NewTLSIssuer(t)
+	mutual := httptest.NewUnstartedServer(i)
+	mutual.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	mutual.StartTLS()
+	t.Cleanup(mutual.Close)
+	i.Replace("/mtls"+oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "refresh_token": "r", "token_type": "Bearer"}))
+	i.Replace("/mtls"+oidctest.UserinfoPath, serveJSON(map[string]any{"sub": "subject-1"}))
+	i.Replace("/mtls"+oidctest.RevocationPath, func(http.ResponseWriter, *http.Request) {})
+	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"mtls_endpoint_aliases": map[string]any{
+		"token_endpoint":      mutual.URL + "/mtls" + oidctest.TokenPath,
+		"userinfo_endpoint":   mutual.URL + "/mtls" + oidctest.UserinfoPath,
+		"revocation_endpoint": mutual.URL + "/mtls" + oidctest.RevocationPath,
+	}})))
+	ca, key := clientCertificate(t, i.Server.Certificate())
+	with := func(hosts ...string) *oidc.Provider {
+		return newProvider(t, i.URL, func(c *oidc.Config) {
+			c.ClientSecret, c.Users.Claim, c.Groups.Claim = secret.Text{}, "sub", ""
+			c.TLS, c.Hosts = tlsconf.Config{CA: ca, Certificate: ca, Key: key}, hosts
+		})
+	}
+	if _, err := authenticate(t.Context(), with(), password("alice", "pw")); !isUnavailable(err) || !strings.Contains(err.Error(), "mtls_endpoint_aliases.token_endpoint is on") || providers.KeyOf(err) != "hosts" {
+		t.Errorf("an alias on another host: Authenticate = %v, want a hint at hosts", err)
+	}
+	p := with(strings.TrimPrefix(mutual.URL, "https://"))
+	id := login(t, p, offline("alice", "pw"))
+	if err := p.Revoke(t.Context(), id.RefreshToken); err != nil {
+		t.Error(err)
+	}
+	for path, want := range map[string]int{oidctest.TokenPath: 1, oidctest.UserinfoPath: 1, oidctest.RevocationPath: 1} {
+		if n := i.Requests("/mtls" + path); n != want || i.Requests(path) != 0 {
+			t.Errorf("%s: %d requests to the alias and %d to the endpoint, want %d and none", path, n, i.Requests(path), want)
+		}
+	}
+}
+
+// clientCertificate writes a PEM file with a new client certificate and the
+// server's, and one with its key.
+func clientCertificate(t *testing.T, server *x509.Certificate) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var certs []byte
+	for _, der := range [][]byte{cert, server.Raw} {
+		certs = append(certs, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string][]byte{"cert.pem": certs, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 }
 
 // TestKeysOnAnotherHost: jwks_uri must be on the issuer's host or one of hosts,

@@ -10,11 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"shorepass/providers"
 )
 
 // requestError is the reason why a request to the provider failed, out of a
@@ -79,7 +79,9 @@ func (t *requestTrace) sanitize(err error) error {
 	case isTimeout(err):
 		return requestError{t.timeoutText(), context.DeadlineExceeded}
 	}
-	if text := connectionText(err); text != "" {
+	if text, key := connectionText(err); key != "" {
+		return providers.WithKey(key, requestError{text: text})
+	} else if text != "" {
 		return requestError{text: text}
 	}
 	return requestError{text: t.phaseText()}
@@ -117,43 +119,46 @@ func (t *requestTrace) phaseText() string {
 	return "cannot connect"
 }
 
-// connectionText describes a connection or certificate error, or returns "". The
-// texts of an errno and of a TLS alert come from tables in Go.
-func connectionText(err error) string {
+// connectionText describes a connection or certificate error, or returns "". key
+// is the configuration key to change, "" if it depends on the address. The texts
+// of an errno and of a TLS alert come from tables in Go.
+func connectionText(err error) (text, key string) {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return "the host name cannot be resolved"
+		return "the host name cannot be resolved", ""
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return certificateText(err)
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
-		return "the provider does not speak TLS there"
+		return "the provider does not speak TLS there", ""
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
-		return op.Err.Error()
+		return op.Err.Error(), "tls.certificate"
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno.Error()
+		return errno.Error(), ""
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "the connection was closed before the answer ended"
+		return "the connection was closed before the answer ended", ""
 	}
-	return ""
+	return "", ""
 }
 
-func certificateText(err error) string {
+var errExpiredCertificate = requestError{text: "the provider's certificate has expired, or is not valid yet"}
+
+func certificateText(err error) (text, key string) {
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, host := errors.AsType[x509.HostnameError](err)
 	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
 	switch {
 	case unknown:
-		return "the provider's certificate is signed by an unknown authority: name it in tls.ca"
+		return "the provider's certificate is signed by an unknown authority: name it in tls.ca", "tls.ca"
 	case host:
-		return "the provider's certificate is for another host name"
+		return "the provider's certificate is for another host name", ""
 	case invalid.Cert != nil && invalid.Reason == x509.Expired:
-		return "the provider's certificate has expired, or is not valid yet"
+		return errExpiredCertificate.text, ""
 	}
-	return "the provider's certificate is not accepted"
+	return "the provider's certificate is not accepted", "tls.ca"
 }
 
 // maxQuoted bounds a quotation of the provider, in bytes.
@@ -164,13 +169,4 @@ func truncate(text string) string {
 		return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
 	}
 	return text
-}
-
-// quote returns an error for a request that carried no secret: the library's
-// text, which may hold the response, truncated and quoted.
-func (t *requestTrace) quote(err error) error {
-	if _, failed := errors.AsType[*url.Error](err); failed {
-		return t.sanitize(err)
-	}
-	return requestError{text: strconv.Quote(truncate(err.Error()))}
 }

@@ -61,18 +61,27 @@ func (c Config) validateIssuer(fault func(key, problem string)) {
 		fault("issuer", "is required: the provider's issuer URL, as its discovery document has it")
 		return
 	}
-	u, err := url.Parse(c.Issuer)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(c.Issuer, "#") || u.ForceQuery:
-		fault("issuer", fmt.Sprintf("%q is not a URL of scheme, host and path alone", c.Issuer))
-	case u.Scheme == "http" && !c.Insecure && !tlsconf.IsLoopback(u.Hostname()):
-		fault("issuer", "is plain http: use https, or set insecure = true to send passwords unprotected")
-	case u.Scheme != "https" && u.Scheme != "http":
-		fault("issuer", fmt.Sprintf("%q does not begin with https://", c.Issuer))
-	case strings.HasSuffix(u.Path, "/.well-known/openid-configuration"):
-		fault("issuer", "is the discovery document's URL: leave out /.well-known/openid-configuration")
-	case u.Hostname() == "login.microsoftonline.com" && isMultiTenant(u.Path):
+	c.validateAddress("issuer", c.Issuer, fault)
+	if u, err := url.Parse(c.Issuer); err == nil && u.Hostname() == "login.microsoftonline.com" && isMultiTenant(u.Path) {
 		fault("issuer", "accepts every tenant of Entra ID: name your own, as in https://login.microsoftonline.com/TENANT-ID/v2.0")
+	}
+	if c.Discovery != "" {
+		c.validateAddress("discovery", c.Discovery, fault)
+	}
+}
+
+// validateAddress checks a URL below which a discovery document is.
+func (c Config) validateAddress(key, address string, fault func(key, problem string)) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(address, "#") || u.ForceQuery:
+		fault(key, fmt.Sprintf("%q is not a URL of scheme, host and path alone", address))
+	case u.Scheme == "http" && !c.Insecure && !tlsconf.IsLoopback(u.Hostname()):
+		fault(key, "is plain http: use https, or set insecure = true to send passwords unprotected")
+	case u.Scheme != "https" && u.Scheme != "http":
+		fault(key, fmt.Sprintf("%q does not begin with https://", address))
+	case strings.HasSuffix(u.Path, wellKnown):
+		fault(key, "is the discovery document's URL: leave out "+wellKnown)
 	}
 }
 
