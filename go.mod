@@ -4,9 +4,8 @@ go 1.26.0
 
 require (
 	cel.dev/cel-go v0.33.2 // policy: the language of when
-	github.com/coreos/go-oidc/v3 v3.21.0 // providers/oidc: discovery and ID tokens
 	github.com/go-asn1-ber/asn1-ber v1.5.8 // providers/ldap: the answer to StartTLS, which is read before the library is there
-	github.com/go-jose/go-jose/v4 v4.1.4 // providers/oidc: reads JSON Web Key Sets, as go-oidc does
+	github.com/go-jose/go-jose/v4 v4.1.4 // providers/oidc: ID tokens and key sets
 	github.com/go-ldap/ldap/v3 v3.4.15 // providers/ldap: the protocol
 	github.com/golang-jwt/jwt/v5 v5.3.1 // registry: signs and verifies tokens
 	github.com/google/go-cmp v0.7.0 // tests: says what differs
@@ -18,7 +17,6 @@ require (
 	github.com/spf13/cobra v1.10.2 // cmd: subcommands and their help
 	github.com/spf13/pflag v1.0.9 // cmd: the flags of cobra, by their names
 	golang.org/x/crypto v0.58.0 // providers/file: argon2id and bcrypt
-	golang.org/x/oauth2 v0.37.0 // providers/oidc: grants
 	golang.org/x/sys v0.49.0 // bench: the CPU time of a process, exactly
 	golang.org/x/text v0.43.0 // providers, internal/fold: normal forms and case folding of names
 	golang.org/x/time v0.16.0 // providers/oidc: how often a stranger may have keys read again

@@ -57,9 +57,9 @@ func TestPackagesImportOneWay(t *testing.T) {
 // homes maps a library of a protocol to the one folder whose packages may import it.
 // bench may, for its baselines.
 var homes = map[string]string{
-	"github.com/golang-jwt/jwt/v5": "registry",       // access tokens; for ID tokens there is go-jose
-	"github.com/coreos/go-oidc/v3": "providers/oidc", // discovery and ID tokens
-	"github.com/go-ldap/ldap/v3":   "providers/ldap",
+	"github.com/golang-jwt/jwt/v5":  "registry",       // access tokens; for ID tokens there is go-jose
+	"github.com/go-jose/go-jose/v4": "providers/oidc", // ID tokens and key sets
+	"github.com/go-ldap/ldap/v3":    "providers/ldap",
 }
 
 // TestLibrariesStayInTheirPackages: types of a library, such as its claims and errors, do

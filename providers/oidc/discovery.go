@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"shorepass/providers"
 )
 
@@ -232,24 +230,20 @@ func parseMetadata(cfg Config, doc members) (*metadata, error) {
 	}, nil
 }
 
-// authStyle returns how the client authenticates at the token endpoint. With
-// AuthStyleAutoDetect x/oauth2 would retry a rejected request in the other style:
-// two failed logins for one wrong password, and a replayed refresh token.
-func (m *metadata) authStyle(cfg Config) (oauth2.AuthStyle, error) {
-	style := cfg.AuthStyle
+// authStyle returns how the client authenticates: AuthStyle, or else by the
+// metadata. It is never found by trial: a rejected request in one style, repeated
+// in another, would be two failed logins for one wrong password, and a replayed
+// refresh token.
+func (m *metadata) authStyle(cfg Config) (string, error) {
 	switch {
-	case style != "":
+	case cfg.AuthStyle != "":
+		return cfg.AuthStyle, nil
 	case cfg.ClientSecret.IsZero():
-		style = authNone
+		return authNone, nil
 	case supports(m.authMethods, authBasic): // also the default of the specification
-		style = authBasic
+		return authBasic, nil
 	case supports(m.authMethods, authPost):
-		style = authPost
-	default:
-		return 0, fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", printableList(m.authMethods))
+		return authPost, nil
 	}
-	if style == authBasic {
-		return oauth2.AuthStyleInHeader, nil
-	}
-	return oauth2.AuthStyleInParams, nil
+	return "", providers.WithKey("auth_style", fmt.Errorf("the provider takes a client only by %s: set auth_style, or leave out client_secret", printableList(m.authMethods)))
 }

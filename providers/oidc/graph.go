@@ -13,9 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
-
 	"shorepass/internal/secret"
 	"shorepass/internal/tlsconf"
 )
@@ -189,36 +186,30 @@ func (g *graph) appToken(ctx context.Context) (secret.Text, error) {
 	case a.failure != nil && now.Sub(a.failedAt) < failureTTL:
 		return secret.Text{}, a.failure
 	}
-	token, err := g.requestAppToken(ctx)
+	got, err := g.requestAppToken(ctx)
 	if err != nil {
 		if ctx.Err() == nil { // else the caller gave up
 			a.failure, a.failedAt = err, time.Now()
 		}
 		return secret.Text{}, err
 	}
-	lifetime := max(token.Expiry.Sub(now), time.Minute) // a minute if the answer does not say
-	a.token, a.until, a.failure = secret.New(token.AccessToken), now.Add(lifetime*9/10), nil
+	lifetime := max(got.lifetime, time.Minute) // a minute if the answer does not say
+	a.token, a.until, a.failure = secret.New(got.access), now.Add(lifetime*9/10), nil
 	return a.token, nil
 }
 
 // requestAppToken requests an access token for Graph. The error is never one of the
 // kinds that reject a person.
-func (g *graph) requestAppToken(ctx context.Context) (*oauth2.Token, error) {
+func (g *graph) requestAppToken(ctx context.Context) (tokens, error) {
 	m, err := g.discovery.get(ctx)
 	if err != nil {
-		return nil, err
+		return tokens{}, err
 	}
-	scopes := []string{g.client.cfg.Groups.Graph + "/.default"}
-	token, err := g.client.requestToken(ctx, m, grantClientCredentials, scopes, func(ctx context.Context, c *oauth2.Config) (*oauth2.Token, error) {
-		own := clientcredentials.Config{
-			ClientID: c.ClientID, ClientSecret: c.ClientSecret, TokenURL: c.Endpoint.TokenURL, AuthStyle: c.Endpoint.AuthStyle, Scopes: c.Scopes,
-		}
-		return own.Token(ctx)
-	})
+	got, err := g.client.requestTokens(ctx, m, url.Values{"grant_type": {grantClientCredentials}, "scope": {g.client.cfg.Groups.Graph + "/.default"}})
 	if err != nil {
-		return nil, fmt.Errorf("client credentials grant at %s: %v", g.client.cfg.Issuer, err)
+		return tokens{}, fmt.Errorf("client credentials grant at %s: %v", g.client.cfg.Issuer, err)
 	}
-	return token, nil
+	return got, nil
 }
 
 // grantClientCredentials is the grant of a client for itself.

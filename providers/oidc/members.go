@@ -3,6 +3,9 @@ package oidc
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
+	"time"
 )
 
 var errNotAnObject = errors.New("it is not a JSON object")
@@ -32,6 +35,16 @@ func (m members) text(name string) string {
 		return ""
 	}
 	return text
+}
+
+// seconds returns a member that is a whole number of seconds, or one as text, and 0
+// for any other.
+func (m members) seconds(name string) time.Duration {
+	seconds, err := strconv.ParseInt(strings.Trim(string(m[name]), `"`), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // texts returns the texts of a member that is a list, without its other values.

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"shorepass/internal/secret"
 	"shorepass/providers"
 )
@@ -148,13 +146,11 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	if wantsRefreshToken && supports(m.scopes, "offline_access") {
 		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
 	}
-	token, err := p.client.requestToken(ctx, m, grantPassword, scopes, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
-		return config.PasswordCredentialsToken(ctx, string(login), password.Secret.Reveal())
-	})
+	got, err := p.client.passwordGrant(ctx, m, string(login), password.Secret.Reveal(), scopes)
 	if err != nil {
-		return nil, fmt.Errorf("password grant at %s: %w", p.cfg.Issuer, p.probeAfter(ctx, err))
+		return nil, p.probeAfter(ctx, err)
 	}
-	sets, err := p.readClaims(ctx, m, token)
+	sets, err := p.readClaims(ctx, m, got)
 	if err != nil {
 		return nil, providers.NotCounted(err) // the password is right, so the provider counted no failure
 	}
@@ -162,12 +158,12 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	if err != nil {
 		return nil, err
 	}
-	if idToken(token) != "" {
+	if got.id != "" {
 		id.ACR, id.AMR = sets[0].authentication()
 	}
 	id.AuthTime = time.Now() // by the password; auth_time may be that of the provider's session
 	if wantsRefreshToken {
-		id.RefreshToken = secret.New(token.RefreshToken)
+		id.RefreshToken = secret.New(got.refresh)
 	}
 	return id, nil
 }
@@ -199,20 +195,20 @@ func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.client.refresh(ctx, m, presented)
+	got, err := p.client.refreshGrant(ctx, m, presented)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := detachedContext(ctx, maxTimeout)
 	defer cancel()
-	id, err := p.identify(ctx, m, token)
+	id, err := p.identify(ctx, m, got)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.checkSignIn(id); err != nil {
 		return nil, err
 	}
-	id.RefreshToken = secret.New(token.RefreshToken)
+	id.RefreshToken = secret.New(got.refresh)
 	return id, nil
 }
 
@@ -239,8 +235,8 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 
 // identify returns the identity in a response to a refresh grant, without ACR and
 // AMR, which describe a login.
-func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Token) (*providers.Identity, error) {
-	sets, err := p.readClaims(ctx, m, token)
+func (p *Provider) identify(ctx context.Context, m *metadata, got tokens) (*providers.Identity, error) {
+	sets, err := p.readClaims(ctx, m, got)
 	if err != nil {
 		return nil, err
 	}
@@ -250,17 +246,17 @@ func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Toke
 // readClaims returns the claims of a token response: those of its ID token, and
 // those of userinfo as the userinfo key says. An ID token that does not verify
 // means unavailable, not rejected: the provider made it.
-func (p *Provider) readClaims(ctx context.Context, m *metadata, token *oauth2.Token) (claimSets, error) {
+func (p *Provider) readClaims(ctx context.Context, m *metadata, got tokens) (claimSets, error) {
 	var sets claimSets
-	if raw := idToken(token); raw != "" {
-		claims, err := p.verifier.verify(ctx, raw, responseRequirements(p.cfg))
+	if got.id != "" {
+		claims, err := p.verifier.verify(ctx, got.id, responseRequirements(p.cfg))
 		if err != nil {
 			return nil, fmt.Errorf("verify the ID token of %s: %w", p.cfg.Issuer, err)
 		}
 		sets = append(sets, claims)
 	}
 	if p.needsUserinfo(m, sets) {
-		claims, err := p.client.userinfo(ctx, m, token.AccessToken)
+		claims, err := p.client.userinfo(ctx, m, got.access)
 		if err != nil {
 			return nil, fmt.Errorf("userinfo of %s: %w", p.cfg.Issuer, err)
 		}
@@ -273,12 +269,6 @@ func (p *Provider) readClaims(ctx context.Context, m *metadata, token *oauth2.To
 		return nil, fmt.Errorf("%s gave no ID token: put openid into scopes, or set userinfo = \"auto\"", p.cfg.Issuer)
 	}
 	return sets, nil
-}
-
-// idToken returns the ID token of a token response, or "".
-func idToken(token *oauth2.Token) string {
-	raw, _ := token.Extra("id_token").(string)
-	return raw
 }
 
 // needsUserinfo applies the userinfo key: "auto" means that there is no ID token,

@@ -45,14 +45,14 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	if err != nil {
 		return nil, err
 	}
-	token, err := p.client.refresh(ctx, m, id.RefreshToken)
+	got, err := p.client.refreshGrant(ctx, m, id.RefreshToken)
 	if err != nil {
 		return nil, asGone(err)
 	}
 	ctx, cancel := detachedContext(ctx, maxTimeout) // the old token is used up, so finish
 	defer cancel()
-	refreshToken := secret.New(token.RefreshToken)
-	again, err := p.identify(ctx, m, token)
+	refreshToken := secret.New(got.refresh)
+	again, err := p.identify(ctx, m, got)
 	if err != nil {
 		if err = asGone(err); !refreshToken.Equal(id.RefreshToken) {
 			err = &providers.RotatedError{RefreshToken: refreshToken, Err: err}

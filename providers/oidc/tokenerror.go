@@ -2,12 +2,9 @@ package oidc
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-
-	"golang.org/x/oauth2"
 
 	"shorepass/providers"
 )
@@ -101,29 +98,17 @@ type errorResponse struct {
 	challenged bool   // WWW-Authenticate names Basic: the client failed to authenticate
 }
 
-// readErrorResponse parses the error response in an error of x/oauth2. It accepts
-// a JSON body of any Content-Type.
-func readErrorResponse(response *oauth2.RetrieveError) errorResponse {
-	r := errorResponse{code: response.ErrorCode}
-	if response.Response != nil {
-		r.status = response.Response.StatusCode
-		for _, challenge := range response.Response.Header.Values("WWW-Authenticate") {
-			scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
-			r.challenged = r.challenged || strings.EqualFold(scheme, "Basic")
-		}
+// readErrorResponse parses an error response of any Content-Type.
+func readErrorResponse(a *answer) errorResponse {
+	r := errorResponse{status: a.status}
+	for _, challenge := range a.header.Values("WWW-Authenticate") {
+		scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
+		r.challenged = r.challenged || strings.EqualFold(scheme, "Basic")
 	}
-	var body struct {
-		Error string          `json:"error"`
-		Entra json.RawMessage `json:"error_codes"`
-	}
-	if json.Unmarshal(response.Body, &body) != nil {
-		return r
-	}
-	if r.code == "" {
-		r.code = body.Error
-	}
+	body, _ := decodeMembers(a.body) // none if it is no JSON object
+	r.code = body.text("error")
 	var numbers []int
-	_ = json.Unmarshal(body.Entra, &numbers) // other providers may have anything there
+	_ = json.Unmarshal(body["error_codes"], &numbers) // other providers may have anything there
 	for _, number := range numbers {
 		if _, known := entraCodes[number]; known {
 			r.entra = number
@@ -216,18 +201,10 @@ func (r errorResponse) secretUnread() bool {
 	return known && (m.cause == causeClient || m.cause == causeRequest && r.code != "invalid_request")
 }
 
-// tokenError returns the error for a failed request to the token endpoint: a
+// tokenError returns the error for an error response of the token endpoint: a
 // rejection with its reason, or why the provider is unavailable. The latter is
-// marked with [providers.NotCounted] if the secret was not sent, or not read.
-func tokenError(grant string, err error, trace *requestTrace) error {
-	failed, ok := errors.AsType[*oauth2.RetrieveError](err)
-	if !ok {
-		err = trace.sanitize(err)
-		if !trace.connected.Load() {
-			err = providers.NotCounted(err)
-		}
-		return err
-	}
+// marked with [providers.NotCounted] if the secret was not read.
+func tokenError(grant string, failed *answer) error {
 	response := readErrorResponse(failed)
 	class := response.class()
 	switch {

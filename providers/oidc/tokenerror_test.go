@@ -45,6 +45,7 @@ func TestTokenErrorResponses(t *testing.T) {
 		mayBeCounted = "unavailable, may be counted"
 		notCounted   = "unavailable, not counted"
 	)
+	odd := `,"Error":7,"ERROR":"invalid_client","error_description":7,"error_uri":[],"Error_Codes":[50053]}`
 	object := func(code string) string {
 		return fmt.Sprintf(`{"error":%q,"error_description":"Bad credentials"}`, code)
 	}
@@ -60,6 +61,7 @@ func TestTokenErrorResponses(t *testing.T) {
 		refresh   string
 	}{
 		{400, "", object("invalid_grant"), wrong, gone},
+		{400, "", `{"error":"invalid_grant"` + odd, wrong, gone}, // (D12)
 		{401, "", object("invalid_grant"), wrong, gone},
 		{401, `Basic realm="x"`, object("invalid_grant"), wrong, gone},
 		{403, "", object("invalid_grant"), wrong, gone}, // Auth0
@@ -139,6 +141,27 @@ func TestTokenErrorResponses(t *testing.T) {
 		_, err = p.Revalidate(t.Context(), &providers.Identity{Subject: "s", RefreshToken: secret.New("r")})
 		if got := outcome(err); got != tt.refresh {
 			t.Errorf("refresh: %d %s %s = %s (%v), want %s", tt.status, tt.challenge, tt.body, got, err, tt.refresh)
+		}
+	}
+}
+
+// TestTokenResponseWithOddMembers: a defect of a member that is not needed, or
+// one that is spelled in another case, loses no token (D12): a refresh token that
+// rotated would be gone.
+func TestTokenResponseWithOddMembers(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	odd := map[string]any{
+		"access_token": "x", "refresh_token": "next", "id_token": i.IDToken(nil),
+		"Access_Token": "y", "REFRESH_TOKEN": 7, "Id_Token": "z", "Error": "invalid_grant",
+		"error": nil, "error_uri": 7, "error_description": []any{}, "token_type": nil, "scope": []string{"openid"},
+	}
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	for _, expires := range []any{3600, "3600", "", "never", 3599.9, -1, nil, map[string]any{}} {
+		odd["expires_in"] = expires
+		i.Replace(oidctest.TokenPath, serveJSON(odd))
+		again, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "subject-1", RefreshToken: secret.New("first")})
+		if err != nil || again.User != "subject-1" || again.RefreshToken.Reveal() != "next" {
+			t.Errorf("expires_in %#v: Revalidate = %v, %v, want an identity with the next token", expires, again, err)
 		}
 	}
 }
