@@ -186,7 +186,9 @@ func (p *Provider) probeAfter(ctx context.Context, err error) error {
 }
 
 // RedeemRefreshToken implements [providers.RefreshGrant]. The identity's
-// RefreshToken is that of the response, rotated or not.
+// RefreshToken is that of the response, rotated or not. No answer to a token that
+// a client sent is marked with [providers.NotCounted], since it says nothing of
+// the provider's health: some blame our client for the token of another one.
 func (p *Provider) RedeemRefreshToken(ctx context.Context, presented secret.Text) (*providers.Identity, error) {
 	if err := p.checkGranted(providers.RefreshToken, presented); err != nil {
 		return nil, err

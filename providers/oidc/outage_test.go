@@ -45,7 +45,6 @@ func TestOutageIsUnavailable(t *testing.T) {
 		{429, `{"error":"invalid_grant"}`},
 		{400, `{"error":"invalid_client"}`},
 		{400, `{"error":"unsupported_grant_type"}`},
-		{400, `<html>`},
 		{404, ``},
 		{401, `{}`},
 		{302, ``},

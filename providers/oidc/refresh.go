@@ -47,7 +47,7 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	}
 	got, err := p.client.refreshGrant(ctx, m, id.RefreshToken)
 	if err != nil {
-		return nil, asGone(err)
+		return nil, asGone(notCountedIfUnread(err))
 	}
 	ctx, cancel := detachedContext(ctx, maxTimeout) // the old token is used up, so finish
 	defer cancel()

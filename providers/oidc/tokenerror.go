@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -30,7 +31,7 @@ type errorClass struct {
 const (
 	needsBrowser = "the person must sign in with a browser first, for a second factor or a consent"
 	checkClient  = "check client_id, client_secret and auth_style"
-	checkGrants  = "allow the client this grant at the provider"
+	checkGrants  = "check client_id and client_secret, and allow the client this grant at the provider"
 	checkScopes  = "check scopes"
 )
 
@@ -159,14 +160,20 @@ func (r errorResponse) Error() string {
 //	408, 429, 5xx, 3xx         any                         no
 //	200, other 4xx             person                      yes
 //	200, other 4xx             client, provider            no
-//	400                        request                     a refresh grant (Dex: invalid_request)
+//	at a refresh grant:
+//	400                        request, unknown, no code   yes (Dex: invalid_request)
+//	401                        request                     yes
+//	otherwise:
 //	200, other 4xx             request                     no
 //	401 with Basic challenge   unknown                     no: the client failed to authenticate
 //	401                        unknown                     yes (UAA: unauthorized)
 //	400, 403                   unknown                     yes, unless the code is the status text,
 //	                                                       which a gateway or a framework writes
 //	200, other 4xx             unknown                     no
-//	any                        no code                     no
+//	any                        no code                     no: at 401 it may be the client
+//
+// A 400 at a refresh grant is about the refresh token whatever its code, since
+// the rest of the request is the same as at every other one.
 func (r errorResponse) refuses(grant string) bool {
 	switch r.status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
@@ -175,21 +182,52 @@ func (r errorResponse) refuses(grant string) bool {
 	if r.status != http.StatusOK && (r.status < 400 || r.status >= 500) {
 		return false
 	}
-	switch r.class().cause {
+	cause := r.class().cause
+	switch cause {
 	case causePerson:
 		return true
-	case causeRequest:
-		return grant == grantRefresh && r.status == http.StatusBadRequest
 	case causeClient, causeProvider:
 		return false
 	}
-	switch r.status {
-	case http.StatusUnauthorized:
-		return r.code != "" && !r.challenged
-	case http.StatusBadRequest, http.StatusForbidden:
-		return r.code != "" && r.code != http.StatusText(r.status)
+	if grant == grantRefresh && (r.status == http.StatusBadRequest || r.status == http.StatusUnauthorized && cause == causeRequest) {
+		return true
+	}
+	switch {
+	case cause == causeRequest || r.code == "":
+		return false
+	case r.status == http.StatusUnauthorized:
+		return !r.challenged
+	case r.status == http.StatusBadRequest, r.status == http.StatusForbidden:
+		return r.code != http.StatusText(r.status)
 	}
 	return false
+}
+
+// aboutClient reports whether the response blames our client or the grants that
+// it may use.
+func (r errorResponse) aboutClient() bool {
+	return r.class().cause == causeClient || r.status == http.StatusUnauthorized && r.challenged && r.class().cause == causeUnknown
+}
+
+// key returns the configuration key to change, "" if the response does not blame
+// the configuration. Keycloak answers a wrong secret with 401 unauthorized_client.
+func (r errorResponse) key(cfg Config) string {
+	class := r.class()
+	switch {
+	case r.status == http.StatusTooManyRequests, r.status >= 500:
+		return ""
+	case class.advice == checkScopes:
+		return "scopes"
+	case r.code == "unsupported_grant_type":
+		return "grants"
+	case r.code == "unauthorized_client" && r.status == http.StatusBadRequest:
+		return "client_id"
+	case r.aboutClient() && cfg.ClientSecret.IsZero():
+		return "client_id"
+	case r.aboutClient():
+		return "client_secret"
+	}
+	return ""
 }
 
 // secretUnread reports whether, by the code, the provider rejected the request
@@ -202,20 +240,30 @@ func (r errorResponse) secretUnread() bool {
 }
 
 // tokenError returns the error for an error response of the token endpoint: a
-// rejection with its reason, or why the provider is unavailable. The latter is
-// marked with [providers.NotCounted] if the secret was not read.
-func tokenError(grant string, failed *answer) error {
+// rejection with its reason, or why the provider is unavailable, with the key to
+// change if the response blames the configuration.
+func tokenError(cfg Config, grant string, failed *answer) error {
 	response := readErrorResponse(failed)
-	class := response.class()
+	reason := response.class().reason
 	switch {
-	case !response.refuses(grant) && response.secretUnread():
-		return providers.NotCounted(response)
+	case !response.refuses(grant) && response.key(cfg) != "":
+		return providers.WithKey(response.key(cfg), response)
 	case !response.refuses(grant):
 		return response
-	case grant == grantPassword && class.reason != "":
-		return providers.Reject(class.reason, response)
+	case grant == grantPassword && reason != "":
+		return providers.Reject(reason, response)
 	case grant == grantPassword:
 		return providers.Reject(providers.WrongPassword, response)
 	}
 	return fmt.Errorf("%w: %w", providers.ErrRejected, response)
+}
+
+// notCountedIfUnread marks an error of the token endpoint with
+// [providers.NotCounted] if the provider did not read the secret.
+func notCountedIfUnread(err error) error {
+	response, ok := errors.AsType[errorResponse](err)
+	if ok && !errors.Is(err, providers.ErrRejected) && response.secretUnread() {
+		return providers.NotCounted(err)
+	}
+	return err
 }

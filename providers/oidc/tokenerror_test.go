@@ -3,6 +3,7 @@ package oidc_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -34,7 +35,7 @@ func outcome(err error) string {
 }
 
 // TestTokenErrorResponses: which error responses of the token endpoint
-// reject a password, or a refresh token.
+// reject a password, or a refresh token (D13).
 func TestTokenErrorResponses(t *testing.T) {
 	const (
 		wrong        = "refused: wrong password"
@@ -80,8 +81,8 @@ func TestTokenErrorResponses(t *testing.T) {
 		{400, "", object("no such user: client_7"), wrong, gone},
 		{403, "", object("user_is_blocked"), wrong, gone},
 		{401, "", object("Unauthorized"), wrong, gone},
-		{400, "", object("Bad Request"), mayBeCounted, mayBeCounted}, // a framework
-		{403, "", object("Forbidden"), mayBeCounted, mayBeCounted},   // a gateway
+		{400, "", object("Bad Request"), mayBeCounted, gone},       // a framework
+		{403, "", object("Forbidden"), mayBeCounted, mayBeCounted}, // a gateway
 		{404, "", object("user_not_found"), mayBeCounted, mayBeCounted},
 		{200, "", object("invalid_credentials"), mayBeCounted, mayBeCounted},
 
@@ -91,17 +92,21 @@ func TestTokenErrorResponses(t *testing.T) {
 		{400, "", object("unsupported_grant_type"), notCounted, notCounted},
 		{401, "", object("client_disabled"), mayBeCounted, mayBeCounted},
 		{400, "", object("invalid_request"), mayBeCounted, gone}, // Dex: a failed bind; a reused or unknown refresh token
-		{401, "", object("invalid_request"), mayBeCounted, mayBeCounted},
+		{401, "", object("invalid_request"), mayBeCounted, gone},
+		{401, `Basic realm="x"`, object("invalid_request"), mayBeCounted, gone},
+		{403, "", object("invalid_request"), mayBeCounted, mayBeCounted},
 		{400, "", object("invalid_scope"), notCounted, gone},
 		{400, "", object("temporarily_unavailable"), mayBeCounted, mayBeCounted},
 		{400, "", object("server_error"), mayBeCounted, mayBeCounted},
 		{400, "", object("slow_down"), mayBeCounted, mayBeCounted},
 		{403, "", object("server_error"), mayBeCounted, mayBeCounted},
 
-		{400, "", ``, mayBeCounted, mayBeCounted},
-		{400, "", `<html>`, mayBeCounted, mayBeCounted},
-		{400, "", `{}`, mayBeCounted, mayBeCounted},
-		{400, "", `{"error":{"code":400}}`, mayBeCounted, mayBeCounted},
+		{400, "", ``, mayBeCounted, gone},
+		{400, "", `<html>`, mayBeCounted, gone},
+		{400, "", `{}`, mayBeCounted, gone},
+		{400, "", `{"error":{"code":400}}`, mayBeCounted, gone},
+		{400, "", `{"error":null}`, mayBeCounted, gone},
+		{400, "", object(""), mayBeCounted, gone},
 		{401, "", ``, mayBeCounted, mayBeCounted},
 		{401, "", `{}`, mayBeCounted, mayBeCounted},
 		{401, `Basic realm="proxy"`, ``, mayBeCounted, mayBeCounted},
@@ -176,8 +181,53 @@ func TestClientErrorHasAdvice(t *testing.T) {
 	})
 	_, err := authenticate(t.Context(), newProvider(t, i.URL, nil), password("alice", "pw"))
 	want := "password grant at " + i.URL + ": the token endpoint answered 401 invalid_client (check client_id, client_secret and auth_style)"
-	if err == nil || err.Error() != want {
+	if err == nil || err.Error() != want || providers.KeyOf(err) != "client_secret" {
 		t.Errorf("Authenticate = %v, want %s", err, want)
+	}
+}
+
+// TestPresentedRefreshTokenMarksNothingDown: whatever the token endpoint answers
+// to a refresh token that a client sent, a stranger cannot have the provider
+// reported as down by it; the answer to a stored token that blames our client
+// can (D13).
+func TestPresentedRefreshTokenMarksNothingDown(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	for _, tt := range []struct {
+		status     int
+		body       string
+		presented  string
+		storedDown bool
+	}{
+		{400, `{"error":"invalid_request"}`, "refused", false}, // Dex
+		{400, ``, "refused", false},
+		{401, `{"error":"unauthorized"}`, "refused", false},     // the UAA
+		{500, `{"error":"server_error"}`, "unavailable", false}, // Dex, for a user that was deleted
+		{503, ``, "unavailable", false},
+		{422, `{"error":"invalid_scope"}`, "unavailable", true},
+		{400, `{"error":"unauthorized_client"}`, "unavailable", true},
+		{401, `{"error":"invalid_client"}`, "unavailable", true},
+	} {
+		i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte(tt.body))
+		})
+		var log strings.Builder
+		chain, err := providers.NewChain([]providers.Member{{Provider: newProvider(t, i.URL, nil), Config: providers.Config{Name: "sso", Kind: "oidc"}.WithDefaults()}},
+			providertest.NewThrottle(), providers.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = chain.Authenticate(t.Context(), password("$refresh:sso", "garbage"))
+		if got := outcome(err); !strings.HasPrefix(got, tt.presented) || chain.Down() != nil || log.Len() > 0 {
+			t.Errorf("%d %s: Authenticate = %s (%v), down %v, log %q, want %s and nothing else", tt.status, tt.body, got, err, chain.Down(), &log, tt.presented)
+		}
+		_, err = chain.Revalidate(t.Context(), &providers.Identity{Provider: "sso", Subject: "s", RefreshToken: secret.New("stored")})
+		if down := chain.Down() != nil; down != tt.storedDown {
+			t.Errorf("%d %s: Revalidate = %v, down %v, want %v", tt.status, tt.body, err, down, tt.storedDown)
+		}
+		if err := chain.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ func (c *client) passwordGrant(ctx context.Context, m *metadata, login, password
 		"grant_type": {grantPassword}, "username": {login}, "password": {password}, "scope": {strings.Join(scopes, " ")},
 	})
 	if err != nil {
-		return tokens{}, fmt.Errorf("password grant at %s: %w", c.cfg.Issuer, err)
+		return tokens{}, fmt.Errorf("password grant at %s: %w", c.cfg.Issuer, notCountedIfUnread(err))
 	}
 	return got, nil
 }
@@ -69,7 +69,7 @@ func (c *client) requestTokens(ctx context.Context, m *metadata, form url.Values
 	body, decodeErr := decodeMembers(answer.body)
 	switch {
 	case !answer.succeeded() || body.text("error") != "": // some providers answer an error with 200
-		return tokens{}, tokenError(grant, answer)
+		return tokens{}, tokenError(c.cfg, grant, answer)
 	case decodeErr != nil:
 		return tokens{}, requestError{text: "malformed answer"}
 	}
