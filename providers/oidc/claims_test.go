@@ -20,8 +20,9 @@ import (
 
 func TestUserinfo(t *testing.T) {
 	for name, change := range map[string]func(*oidctest.Options){
-		"thin ID token": func(o *oidctest.Options) { o.ThinIDToken = true },
-		"no ID token":   func(o *oidctest.Options) { o.OmitIDToken = true },
+		"thin ID token":        func(o *oidctest.Options) { o.ThinIDToken = true },
+		"signed userinfo (D3)": func(o *oidctest.Options) { o.ThinIDToken, o.SignedUserinfo = true, true },
+		"no ID token":          func(o *oidctest.Options) { o.OmitIDToken = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := start(t, change)
@@ -42,6 +43,46 @@ func TestUserinfo(t *testing.T) {
 				t.Errorf("userinfo was asked %d times, want 2", n)
 			}
 		})
+	}
+}
+
+// TestUserinfoAsJWT: a signed response is verified with the provider's keys, and
+// an encrypted one is refused by name (D3).
+func TestUserinfoAsJWT(t *testing.T) {
+	i, other := oidctest.NewIssuer(t), oidctest.NewIssuer(t)
+	signed := func(claims string) string { return i.Sign(goodHeader, claims, oidctest.EC) }
+	for _, tt := range []struct {
+		name, mediaType, body string
+		want                  string // in the error; "": accepted
+	}{
+		{"signed", "application/jwt", signed(`{"sub":"subject-1"}`), ""},
+		{"another Content-Type", "application/json", signed(`{"sub":"subject-1"}`), ""},
+		{"no Content-Type", "", signed(`{"sub":"subject-1"}`) + "\n", ""},
+		{"JSON all the same", "application/jwt; charset=utf-8", `{"sub":"subject-1"}`, ""},
+		{"iss and aud", "application/jwt", signed(`{"sub":"subject-1","iss":"` + i.URL + `","aud":["x","registry"]}`), ""},
+		{"iss of another", "application/jwt", signed(`{"sub":"subject-1","iss":"` + other.URL + `"}`), "its iss is not"},
+		{"aud of another", "application/jwt", signed(`{"sub":"subject-1","aud":"vault"}`), "its aud is not"},
+		{"expired", "application/jwt", signed(`{"sub":"subject-1","exp":1}`), "it has expired"},
+		{"another sub", "application/jwt", signed(`{"sub":"subject-2"}`), "another sub than the ID token"},
+		{"no sub", "application/jwt", signed(`{}`), "its sub is missing"},
+		{"another key", "application/jwt", other.Sign(goodHeader, `{"sub":"subject-1"}`, oidctest.EC), "none of the provider's keys"},
+		{"unsigned", "application/jwt", oidctest.SignWith(t, `{"alg":"none"}`, `{"sub":"subject-1"}`, nil), "not signed by one of"},
+		{"encrypted", "application/jwt", "eyJlbmMiOiJBMTI4R0NNIn0.a.b.c.d", "the answer is encrypted"},
+		{"encrypted, another Content-Type", "text/plain", "eyJlbmMiOiJBMTI4R0NNIn0.a.b.c.d", "the answer is encrypted"},
+		{"not a JWT", "application/jwt", "<html>", "not a signed JWT"},
+	} {
+		i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))
+		i.Replace(oidctest.UserinfoPath, func(w http.ResponseWriter, r *http.Request) {
+			if w.Header()["Content-Type"] = nil; tt.mediaType != "" {
+				w.Header().Set("Content-Type", tt.mediaType)
+			}
+			_, _ = w.Write([]byte(tt.body))
+		})
+		p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim, c.Userinfo = "sub", "", "always" })
+		id, err := authenticate(t.Context(), p, password("alice", "pw"))
+		if tt.want == "" && (err != nil || id.Subject != "subject-1") || tt.want != "" && (!isUnavailable(err) || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: Authenticate = %v, %v, want %q", tt.name, id, err, tt.want)
+		}
 	}
 }
 

@@ -39,32 +39,6 @@ func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Te
 	return nil
 }
 
-// userinfo requests the claims for an access token (OpenID Connect Core 1.0,
-// section 5.3). The request is idempotent, so it is retried once unless the
-// provider answered with a status below 500: the refresh token that led here may
-// be used up already.
-func (c *client) userinfo(ctx context.Context, m *metadata, access string) (claimSet, error) {
-	address, err := m.userinfo.get()
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.get(ctx, address, access)
-	if status, answered := errors.AsType[statusError](err); err != nil && ctx.Err() == nil && (!answered || status >= 500) {
-		resp, err = c.get(ctx, address, access)
-	}
-	if err != nil {
-		return nil, err
-	}
-	claims, err := decodeClaims(resp.body)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := claims.subject(); err != nil {
-		return nil, err
-	}
-	return claims, nil
-}
-
 // response is a response of the provider with status 200.
 type response struct {
 	body        []byte
@@ -84,6 +58,7 @@ func (c *client) get(ctx context.Context, address, bearer string) (*response, er
 	}
 	if bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+bearer)
+		req.Header.Set("Accept", "application/json, application/jwt")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -84,8 +84,8 @@ type Config struct {
 	IgnoreCase bool `toml:"ignore_case"`
 
 	// Userinfo is when the userinfo endpoint is requested: "auto" (if there is
-	// no ID token, or if it lacks a configured claim), "always" or "never".
-	// Default "auto".
+	// no ID token, or if it lacks a configured claim), "always" or "never". The
+	// answer may be JSON or a signed JWT, but not an encrypted one. Default "auto".
 	Userinfo string `toml:"userinfo"`
 
 	// Algorithms are the accepted signature algorithms of ID tokens. Default:

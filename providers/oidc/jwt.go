@@ -21,8 +21,8 @@ const (
 	maxSub    = 255              // OpenID Connect Core 1.0, section 2
 )
 
-// errInvalidToken means that an ID token is invalid. The wrapping error says why.
-var errInvalidToken = errors.New("ID token not accepted")
+// errInvalidToken means that a token is invalid. The wrapping error says why.
+var errInvalidToken = errors.New("token not accepted")
 
 // requirements are what a valid ID token must fulfil.
 type requirements struct {

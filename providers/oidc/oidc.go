@@ -258,7 +258,7 @@ func (p *Provider) readClaims(ctx context.Context, m *metadata, got tokens) (cla
 		sets = append(sets, claims)
 	}
 	if p.needsUserinfo(m, sets) {
-		claims, err := p.client.userinfo(ctx, m, got.access)
+		claims, err := p.userinfo(ctx, m, got.access)
 		if err != nil {
 			return nil, fmt.Errorf("userinfo of %s: %w", p.cfg.Issuer, err)
 		}

@@ -21,15 +21,16 @@ import (
 
 // Options configure a [Server].
 type Options struct {
-	Clients     []Client `json:"clients"`
-	Users       []User   `json:"users"`
-	Algorithm   string   `json:"algorithm,omitempty"`   // signature algorithm of ID tokens. Default RS256
-	AuthMethods []string `json:"authMethods,omitempty"` // token_endpoint_auth_methods_supported. Default basic, post and none
-	ThinIDToken bool     `json:"thinIDToken"`           // the claims about the person are in userinfo alone
-	OmitIDToken bool     `json:"omitIDToken"`           // the token endpoint returns no ID token
-	Rotate      *bool    `json:"rotate,omitempty"`      // refresh tokens rotate, and reuse ends the grant. Default true
-	Port        int      `json:"port,omitempty"`        // Default: a free one
-	State       string   `json:"state,omitempty"`       // state file of a killed provider. Optional
+	Clients        []Client `json:"clients"`
+	Users          []User   `json:"users"`
+	Algorithm      string   `json:"algorithm,omitempty"`   // signature algorithm of ID tokens. Default RS256
+	AuthMethods    []string `json:"authMethods,omitempty"` // token_endpoint_auth_methods_supported. Default basic, post and none
+	ThinIDToken    bool     `json:"thinIDToken"`           // the claims about the person are in userinfo alone
+	OmitIDToken    bool     `json:"omitIDToken"`           // the token endpoint returns no ID token
+	SignedUserinfo bool     `json:"signedUserinfo"`        // the userinfo endpoint returns a signed JWT
+	Rotate         *bool    `json:"rotate,omitempty"`      // refresh tokens rotate, and reuse ends the grant. Default true
+	Port           int      `json:"port,omitempty"`        // Default: a free one
+	State          string   `json:"state,omitempty"`       // state file of a killed provider. Optional
 }
 
 // Client is a registered client.

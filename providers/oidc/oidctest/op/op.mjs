@@ -85,6 +85,7 @@ function build() {
       redirect_uris: c.redirects || ['http://127.0.0.1/callback'],
       token_endpoint_auth_method: c.auth || 'client_secret_basic',
       id_token_signed_response_alg: algorithm,
+      userinfo_signed_response_alg: options.signedUserinfo ? algorithm : undefined,
     })),
     clientAuthMethods: options.authMethods || ['client_secret_basic', 'client_secret_post', 'none'],
     scopes: ['openid', 'offline_access', 'profile', 'email'],
@@ -95,7 +96,7 @@ function build() {
     },
     conformIdTokenClaims: Boolean(options.thinIDToken), // thin: claims at userinfo only
     cookies: { keys: ['test'] },
-    features: { devInteractions: { enabled: false }, revocation: { enabled: true }, userinfo: { enabled: true } },
+    features: { devInteractions: { enabled: false }, revocation: { enabled: true }, userinfo: { enabled: true }, jwtUserinfo: { enabled: true } },
     pkce: { required: () => true },
     rotateRefreshToken: options.rotate !== false,
     ttl: { AccessToken: 300, IdToken: 300, RefreshToken: 86400, Grant: 86400, Session: 3600, Interaction: 600 },
