@@ -45,9 +45,11 @@ type Config struct {
 	// token as the password, for CI jobs and pods). Required.
 	Grants []string `toml:"grants"`
 
-	// Scopes are requested at a login. "offline_access" is added automatically
-	// when the client asks for an offline token and grants has "refresh_token".
-	// Default ["openid", "profile", "email"].
+	// Scopes are requested at a login. "offline_access" is requested when the
+	// client asks for an offline token and grants has "refresh_token", if the
+	// provider's scopes_supported has it or is missing. Write it here for a
+	// provider that has it but does not list it. Default ["openid", "profile",
+	// "email"].
 	Scopes []string `toml:"scopes"`
 
 	// Audience are the accepted audiences of an ID token as the password: its
@@ -209,6 +211,10 @@ const (
 var asymmetricAlgorithms = []string{
 	"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA",
 }
+
+// offlineAccess is the scope that asks for a refresh token (OpenID Connect Core
+// 1.0, section 11).
+const offlineAccess = "offline_access"
 
 // maxTimeout is the time limit of the whole chain: docker gives up after 15
 // seconds.

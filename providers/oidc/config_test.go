@@ -48,6 +48,7 @@ func TestValidateAccepts(t *testing.T) {
 			c.Hosts = []string{"oauth2.googleapis.com", "sso.corp.example:8443", "[fd00::1]:443"}
 		},
 		"secret and style": func(c *oidc.Config) { c.ClientSecret, c.AuthStyle = secret.New("s"), "client_secret_post" },
+		"offline_access":   func(c *oidc.Config) { c.Scopes = []string{"openid", "offline_access"} },
 		"one algorithm":    func(c *oidc.Config) { c.Algorithms = []string{"EdDSA"} },
 		"longest timeout":  func(c *oidc.Config) { c.Timeout = 10 * time.Second },
 	} {
@@ -85,7 +86,9 @@ func TestValidateRefuses(t *testing.T) {
 		{func(c *oidc.Config) { c.Audience = nil }, `audience: is required with the grant id_token: the aud of the tokens to accept`},
 		{func(c *oidc.Config) { c.Audience = []string{""} }, `audience: an empty name is not an audience`},
 		{func(c *oidc.Config) { c.Scopes = []string{"profile"} }, `scopes: must hold "openid": without it the provider does not say who logged in`},
-		{func(c *oidc.Config) { c.Scopes = []string{"openid", "offline_access"} }, `scopes: leave out "offline_access": it is added when the client asks for an offline token`},
+		{func(c *oidc.Config) {
+			c.Scopes, c.Grants = []string{"openid", "offline_access"}, []string{"password"}
+		}, `scopes: leave out "offline_access", or add "refresh_token" to grants: without it no refresh token is used`},
 		{func(c *oidc.Config) { c.Scopes = []string{"openid", "profile email"} }, `scopes[1]: "profile email" is not one scope`},
 		{func(c *oidc.Config) { c.Groups.Claim = " " }, `groups.claim: name a claim`},
 		{func(c *oidc.Config) { c.Users.Claim = "a..b" }, `users.claim: "a..b" has an empty step between its dots`},

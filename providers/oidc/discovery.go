@@ -230,6 +230,30 @@ func parseMetadata(cfg Config, doc members) (*metadata, error) {
 	}, nil
 }
 
+// scopesOf returns the scopes to request at a login.
+func (m *metadata) scopesOf(cfg Config, wantsRefreshToken bool) []string {
+	scopes := slices.DeleteFunc(slices.Clone(cfg.Scopes), func(scope string) bool { return scope == offlineAccess })
+	if wantsRefreshToken && m.asksOfflineAccess(cfg) {
+		scopes = append(scopes, offlineAccess)
+	}
+	return scopes
+}
+
+// asksOfflineAccess reports whether offline_access is requested with a login that
+// asks for a refresh token: a provider that does not list the scope may refuse
+// the login (invalid_scope).
+func (m *metadata) asksOfflineAccess(cfg Config) bool {
+	return slices.Contains(cfg.Scopes, offlineAccess) || supports(m.scopes, offlineAccess)
+}
+
+// refreshTokenCure says how to have the provider issue refresh tokens.
+func (m *metadata) refreshTokenCure(cfg Config) string {
+	if !m.asksOfflineAccess(cfg) {
+		return `the provider's scopes_supported lacks "offline_access", so it is not requested: add it to scopes if the provider has it all the same (Google has not: it issues refresh tokens for access_type=offline, in a browser only)`
+	}
+	return `"offline_access" is requested: allow the client the scope and the grant refresh_token at the provider`
+}
+
 // authStyle returns how the client authenticates: AuthStyle, or else by the
 // metadata. It is never found by trial: a rejected request in one style, repeated
 // in another, would be two failed logins for one wrong password, and a replayed

@@ -24,6 +24,8 @@ type Provider struct {
 	mapper    *claimMapper
 	log       *logger
 
+	warnedNoRefreshToken atomic.Bool
+
 	background background
 }
 
@@ -141,12 +143,8 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	if err != nil {
 		return nil, providers.NotCounted(err)
 	}
-	scopes := p.cfg.Scopes
 	wantsRefreshToken := password.Offline && p.cfg.grants(grantRefresh)
-	if wantsRefreshToken && supports(m.scopes, "offline_access") {
-		scopes = append(scopes[:len(scopes):len(scopes)], "offline_access")
-	}
-	got, err := p.client.passwordGrant(ctx, m, string(login), password.Secret.Reveal(), scopes)
+	got, err := p.client.passwordGrant(ctx, m, string(login), password.Secret.Reveal(), m.scopesOf(p.cfg, wantsRefreshToken))
 	if err != nil {
 		return nil, p.probeAfter(ctx, err)
 	}
@@ -164,8 +162,17 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	id.AuthTime = time.Now() // by the password; auth_time may be that of the provider's session
 	if wantsRefreshToken {
 		id.RefreshToken = secret.New(got.refresh)
+		p.warnIfNoRefreshToken(m, got)
 	}
 	return id, nil
+}
+
+// warnIfNoRefreshToken logs, once, that a login which asked for a refresh token
+// got none, so that its session cannot be revalidated.
+func (p *Provider) warnIfNoRefreshToken(m *metadata, got tokens) {
+	if got.refresh == "" && p.warnedNoRefreshToken.CompareAndSwap(false, true) {
+		p.log.get().Warn("a login brought no refresh token: its session cannot be revalidated, and ends after session.unchecked_lifetime", "cure", m.refreshTokenCure(p.cfg))
+	}
 }
 
 // probeAfter probes the provider after a password grant whose error leaves open

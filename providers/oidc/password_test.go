@@ -2,6 +2,8 @@ package oidc_test
 
 import (
 	"errors"
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +119,50 @@ func TestOfflineAccess(t *testing.T) {
 	}
 	if _, err := only.Revalidate(t.Context(), id); !errors.Is(err, providers.ErrCannotRevalidate) {
 		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)
+	}
+}
+
+// TestScopesOfLogin: offline_access is requested for an offline token where
+// discovery lists it or lists nothing, or where scopes has it (D16). A login that
+// asked for a refresh token and got none is logged, once (D17).
+func TestScopesOfLogin(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	var requested, refreshToken string
+	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		requested = r.FormValue("scope")
+		serveJSON(map[string]any{"access_token": "x", "refresh_token": refreshToken, "token_type": "Bearer", "id_token": i.IDToken(nil)})(w, r)
+	})
+	configured := []string{"openid", "offline_access"}
+	for _, tt := range []struct {
+		name      string
+		supported any // scopes_supported
+		scopes    []string
+		cred      providers.Credential
+		gives     string // the refresh token
+		requested string
+		log       string
+	}{
+		{"discovery lists it", []string{"openid", "offline_access"}, []string{"openid"}, offline("alice", "pw"), "r", "openid offline_access", ""},
+		{"discovery lists nothing", nil, []string{"openid"}, offline("alice", "pw"), "r", "openid offline_access", ""},
+		{"discovery lists others", []string{"openid"}, []string{"openid"}, offline("alice", "pw"), "", "openid", "add it to scopes"},
+		{"discovery lists others, scopes has it", []string{"openid"}, configured, offline("alice", "pw"), "r", "openid offline_access", ""},
+		{"scopes has it, no offline token", nil, configured, password("alice", "pw"), "", "openid", ""},
+		{"the provider ignores it", nil, configured, offline("alice", "pw"), "", "openid offline_access", "allow the client the scope"},
+		{"without asking for it", []string{"openid"}, []string{"openid"}, offline("alice", "pw"), "r", "openid", ""},
+	} {
+		refreshToken = tt.gives
+		i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"scopes_supported": tt.supported})))
+		p := newProvider(t, i.URL, func(c *oidc.Config) { c.Scopes, c.Users.Claim, c.Groups.Claim = tt.scopes, "sub", "" })
+		var log strings.Builder
+		p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
+		for range 2 {
+			if id := login(t, p, tt.cred); id.RefreshToken.Reveal() != tt.gives || requested != tt.requested {
+				t.Errorf("%s: the scopes %q were requested, want %q", tt.name, requested, tt.requested)
+			}
+		}
+		if lines := strings.Count(log.String(), "\n"); tt.log == "" && lines > 0 || tt.log != "" && (lines != 1 || !strings.Contains(log.String(), tt.log)) {
+			t.Errorf("%s: the log is %q, want one line with %q", tt.name, &log, tt.log)
+		}
 	}
 }
 

@@ -109,8 +109,8 @@ func (c Config) validateGrants(fault func(key, problem string)) {
 	if asks && !slices.Contains(c.Scopes, "openid") {
 		fault("scopes", `must hold "openid": without it the provider does not say who logged in`)
 	}
-	if slices.Contains(c.Scopes, "offline_access") {
-		fault("scopes", `leave out "offline_access": it is added when the client asks for an offline token`)
+	if slices.Contains(c.Scopes, offlineAccess) && !c.grants(grantRefresh) {
+		fault("scopes", `leave out "offline_access", or add "refresh_token" to grants: without it no refresh token is used`)
 	}
 	for i, scope := range c.Scopes {
 		if scope == "" || strings.ContainsAny(scope, " \t\"\\") {
