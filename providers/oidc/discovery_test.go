@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -318,73 +317,6 @@ func TestStart(t *testing.T) {
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestPing(t *testing.T) {
-	op := start(t, nil)
-	p := newProvider(t, op.Issuer, nil)
-	found, err := p.Ping(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := found.String()
-	for _, want := range []string{"discovery in", "keys: 1 (RS256)", "grant password: advertised", "grant refresh_token: advertised", "revocation endpoint: " + op.Issuer, "write wrong_passwords = T-1"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("Ping does not say %q:\n%s", want, text)
-		}
-	}
-	if strings.Contains(text, "warning") || len(found.Faults()) > 0 {
-		t.Errorf("Ping warns:\n%s", text)
-	}
-}
-
-func TestPingWarns(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{
-		"grant_types_supported":                 []string{"authorization_code"},
-		"id_token_signing_alg_values_supported": []string{"HS256"},
-		"scopes_supported":                      []string{"openid"},
-	})))
-	found, err := newProvider(t, i.URL, nil).Ping(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := found.String()
-	for _, want := range []string{
-		"warning (grants): grant password is not advertised", "warning (grants): grant refresh_token is not advertised",
-		"fault (algorithms): the provider signs with", "offline_access: not offered",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("Ping does not say %q:\n%s", want, text)
-		}
-	}
-}
-
-// TestPingIsBounded: texts of the metadata are truncated and quoted for the
-// terminal and the log.
-func TestPingIsBounded(t *testing.T) {
-	i := oidctest.NewIssuer(t)
-	long := "\x1b[31m\u202e" + strings.Repeat("x", 10_000)
-	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{
-		"id_token_signing_alg_values_supported": slices.Repeat([]string{long}, 40),
-		"userinfo_endpoint":                     i.URL + "/" + strings.Repeat("x", 10_000),
-		"revocation_endpoint":                   "https://\u202eelsewhere.example/",
-	})))
-	i.AddKey("another")
-	found, err := newProvider(t, i.URL, nil).Ping(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := found.String()
-	if len(text) > 10_000 || strings.ContainsAny(text, "\x1b\u202e") || !strings.Contains(text, "and 24 more") {
-		t.Errorf("Ping says, in %d bytes, %.2000s", len(text), text)
-	}
-	for _, body := range []string{long, `{"issuer":"` + long + `"}`, `{"issuer":"https://evil.example"}`} {
-		i.Replace(oidctest.DiscoveryPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, body, http.StatusTeapot) })
-		if _, err := newProvider(t, i.URL, nil).Ping(t.Context()); len(err.Error()) > 600 || strings.ContainsAny(err.Error(), "\x1b\u202e\n") || !strings.Contains(err.Error(), "418") {
-			t.Errorf("Ping = %v", err)
-		}
 	}
 }
 

@@ -26,7 +26,8 @@ type Provider struct {
 
 	warnedNoRefreshToken atomic.Bool
 
-	background background
+	clientCheck clientCheck
+	background  background
 }
 
 var (
@@ -68,6 +69,8 @@ func New(cfg Config) (*Provider, error) {
 		verifier:  newVerifier(cfg, keys),
 		mapper:    mapper,
 		log:       log,
+
+		clientCheck: clientCheck{mu: newCtxMutex()},
 	}, nil
 }
 

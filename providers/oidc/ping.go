@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -16,30 +17,80 @@ import (
 // the provider each time.
 const pingMaxAge = 10 * time.Second
 
-// Ping implements [providers.Pinger].
+// Ping implements [providers.Pinger]. What a provider that answers has wrong is a
+// finding; the error is for one that does not.
 func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
-	if err := p.refreshCaches(ctx, pingMaxAge); err != nil {
+	m, err := p.pingMetadata(ctx)
+	if err != nil && isOutage(err) {
 		return nil, err
 	}
-	m, err := p.discovery.get(ctx)
 	if err != nil {
-		return nil, err
+		return providers.Findings{providers.Faultf(providers.KeyOf(err), "%v", err)}, nil
 	}
-	found := providers.Findings{
-		providers.Infof("%s: discovery in %s", p.cfg.Issuer, m.fetchTime.Round(time.Millisecond)),
-		providers.Infof("keys: %s", p.keys.current.Load()),
-		m.signingAlgorithms(p.cfg),
-	}
+	found := providers.Findings{providers.Infof("%s: discovery in %s", p.cfg.Issuer, m.fetchTime.Round(time.Millisecond))}
+	found = append(found, describeKeys(p.cfg, p.keys.current.Load())...)
+	found = append(found, m.signingAlgorithms(p.cfg))
+	found = append(found, m.describeClock()...)
 	if p.cfg.grants(grantPassword) || p.cfg.grants(grantRefresh) {
 		found = append(found, m.describeTokenEndpoint(p.cfg)...)
+		if _, err := m.authStyle(p.cfg); err == nil && m.token.err == nil {
+			found = append(found, p.checkClient(ctx, m))
+		}
 	}
 	if p.cfg.grants(grantPassword) {
+		found = append(found, m.describeRefreshTokens(p.cfg))
 		found = append(found, p.cfg.lockoutAdvice()...)
 	}
 	if p.cfg.grants(grantIDToken) {
 		found = append(found, providers.Infof("ID tokens as passwords: for the audience %s", providers.Quoted(p.cfg.Audience)))
 	}
 	return append(found, p.mapper.graph.ping(ctx)...), nil
+}
+
+// pingMetadata returns metadata and refreshes the keys.
+func (p *Provider) pingMetadata(ctx context.Context) (*metadata, error) {
+	if err := p.refreshCaches(ctx, pingMaxAge); err != nil {
+		return nil, err
+	}
+	return p.discovery.get(ctx)
+}
+
+// isOutage reports whether the error of a request says that the provider did not
+// answer, rather than what is wrong with its answer.
+func isOutage(err error) bool {
+	_, broken := errors.AsType[requestError](err)
+	_, proxy := errors.AsType[proxyError](err)
+	status, answered := errors.AsType[statusError](err)
+	return broken || proxy || answered && status >= 500 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// describeKeys describes the published keys, each that is not used with the
+// reason.
+func describeKeys(cfg Config, keys *keySnapshot) providers.Findings {
+	found := providers.Findings{providers.Infof("keys: %s", keys)}
+	if !slices.ContainsFunc(keys.usable, func(key publicKey) bool { return slices.ContainsFunc(cfg.Algorithms, key.fits) }) {
+		found = append(found, providers.Faultf("algorithms", "none of the provider's keys is for one of %s", providers.Quoted(cfg.Algorithms)))
+	}
+	for _, key := range keys.unusable[:min(len(keys.unusable), maxNamedKeys)] {
+		if key.foreign {
+			found = append(found, providers.Infof("not used: %s", key))
+		} else {
+			found = append(found, providers.Warningf("", "not used: %s", key))
+		}
+	}
+	return found
+}
+
+// describeClock compares the provider's clock with ours: a token whose iat is in
+// the future is refused.
+func (m *metadata) describeClock() providers.Findings {
+	switch offset := m.clockOffset.Round(time.Second); {
+	case offset > clockSkew:
+		return providers.Findings{providers.Faultf("", "the provider's clock is %s ahead of the one here, so its tokens are not valid yet: set the clocks by NTP", offset)}
+	case offset < -clockSkew:
+		return providers.Findings{providers.Warningf("", "the provider's clock is %s behind the one here, so its tokens expire too early: set the clocks by NTP", -offset)}
+	}
+	return nil
 }
 
 // signingAlgorithms describes which of the provider's algorithms are accepted.
@@ -61,7 +112,7 @@ func (m *metadata) signingAlgorithms(cfg Config) providers.Finding {
 func (m *metadata) describeTokenEndpoint(cfg Config) providers.Findings {
 	address, err := m.token.get()
 	if err != nil {
-		return providers.Findings{providers.Faultf("", "%v", err)}
+		return providers.Findings{providers.Faultf(providers.KeyOf(err), "%v", err)}
 	}
 	found := providers.Findings{providers.Infof("token endpoint: %s", printable(address))}
 	if _, err := m.authStyle(cfg); err != nil {
@@ -77,9 +128,6 @@ func (m *metadata) describeTokenEndpoint(cfg Config) providers.Findings {
 		default:
 			found = append(found, providers.Warningf("grants", "grant %s is not advertised by the provider", grant))
 		}
-	}
-	if cfg.grants(grantRefresh) {
-		found = append(found, m.offlineAccess())
 	}
 	return append(found, m.userinfo.describe("userinfo endpoint"), m.revocation.describe("revocation endpoint"))
 }
@@ -100,18 +148,27 @@ func (c Config) lockoutAdvice() providers.Findings {
 	return providers.Findings{providers.Infof("an OpenID provider cannot be asked when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, half of that where it takes two names for one account, and wrong_password_window = W")}
 }
 
-func (m *metadata) offlineAccess() providers.Finding {
-	if supports(m.scopes, "offline_access") {
-		return providers.Infof("scope offline_access: offered")
+// describeRefreshTokens says whether a login by password brings a refresh token,
+// without which its session cannot be revalidated.
+func (m *metadata) describeRefreshTokens(cfg Config) providers.Finding {
+	switch {
+	case !cfg.grants(grantRefresh):
+		return providers.Infof("the session of a docker login ends after session.unchecked_lifetime, since grants does not have refresh_token")
+	case !m.asksOfflineAccess(cfg):
+		return providers.Warningf("scopes", "the session of a docker login may end after session.unchecked_lifetime: %s", m.refreshTokenCure(cfg))
 	}
-	return providers.Infof("scope offline_access: not offered, so it is not asked for")
+	return providers.Infof("scope offline_access: requested for an offline token")
 }
 
 func (e endpoint) describe(name string) providers.Finding {
-	if _, err := e.get(); err != nil {
-		return providers.Infof("%s: none (%v)", name, err)
+	_, err := e.get()
+	switch {
+	case err == nil:
+		return providers.Infof("%s: %s", name, printable(e.url))
+	case providers.KeyOf(err) != "":
+		return providers.Warningf(providers.KeyOf(err), "%s: none (%v)", name, err)
 	}
-	return providers.Infof("%s: %s", name, printable(e.url))
+	return providers.Infof("%s: none (%v)", name, err)
 }
 
 // printable returns a text of the metadata for printing: truncated, and quoted if

@@ -206,6 +206,9 @@ func (r errorResponse) refuses(grant string) bool {
 // aboutClient reports whether the response blames our client or the grants that
 // it may use.
 func (r errorResponse) aboutClient() bool {
+	if r.status == http.StatusTooManyRequests || r.status >= 500 {
+		return false
+	}
 	return r.class().cause == causeClient || r.status == http.StatusUnauthorized && r.challenged && r.class().cause == causeUnknown
 }
 
