@@ -101,11 +101,6 @@ func (c claimSets) find(path claimPath) (claimSet, any, bool) {
 	return nil, nil, false
 }
 
-// missingClaim returns the rejection of a person who lacks a configured claim.
-func missingClaim(path claimPath) error {
-	return reject("the claim %q is missing", path)
-}
-
 // overage reports whether the claim at path is incomplete: a distributed claim
 // (OpenID Connect Core 1.0, section 5.6.2), or a group overage of Entra ID, which
 // sends "hasgroups", or "groups:src1" with or without "groups". The address in the

@@ -3,6 +3,7 @@ package oidc_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -83,6 +84,38 @@ func TestUserinfoAsJWT(t *testing.T) {
 		if tt.want == "" && (err != nil || id.Subject != "subject-1") || tt.want != "" && (!isUnavailable(err) || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: Authenticate = %v, %v, want %q", tt.name, id, err, tt.want)
 		}
+	}
+}
+
+// TestMissingClaimIsExplained: the rejection of a person without a configured
+// claim names the keys to change, and the claims that came without their values
+// (D18).
+func TestMissingClaimIsExplained(t *testing.T) {
+	op := start(t, nil)
+	for _, tt := range []struct {
+		change func(*oidc.Config)
+		want   string
+	}{
+		{func(c *oidc.Config) { c.Groups.Claim = "teams" },
+			`the claim "teams" is missing: check scopes (now openid profile email), groups.claim and groups.optional; these came: email, email_verified, groups, name, preferred_username, realm_access, sub`},
+		{func(c *oidc.Config) { c.Scopes = []string{"openid"} },
+			`the claim "preferred_username" is missing: check scopes (now openid), users.claim; these came: groups, realm_access, sub`},
+		{func(c *oidc.Config) { c.Subject = []string{"oid"} }, `the claim "oid" is missing: check scopes (now openid profile email), subject; these came: email, `},
+	} {
+		_, err := authenticate(t.Context(), newProvider(t, op.Issuer, tt.change), password("alice", "alice's pass"))
+		if providers.ReasonOf(err) != providers.RefusedByConfig || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("Authenticate = %v, want %s", err, tt.want)
+		}
+	}
+
+	i := oidctest.NewIssuer(t)
+	claims := map[string]any{"x": "secret value", "not a name": 1, "\x1b[31m": 1, strings.Repeat("l", 65): 1}
+	for n := range 30 {
+		claims[fmt.Sprintf("claim-%02d", n)] = "secret value"
+	}
+	_, err := present(newCIProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim = "user" }), t, i.IDToken(claims))
+	if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\x1b") || !strings.Contains(err.Error(), "claim-23, and 11 others") {
+		t.Errorf("VerifyIDToken = %v, want 24 names and a count", err)
 	}
 }
 

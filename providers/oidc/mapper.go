@@ -94,7 +94,7 @@ func (m *claimMapper) subject(sets claimSets) (string, error) {
 	for _, name := range m.cfg.Subject {
 		_, value, ok := sets.find(claimPath{name})
 		if !ok {
-			return "", missingClaim(claimPath{name})
+			return "", m.missingClaim(claimPath{name}, sets, "subject")
 		}
 		text, ok := value.(string)
 		if !ok {
@@ -118,7 +118,7 @@ func (m *claimMapper) subject(sets claimSets) (string, error) {
 func (m *claimMapper) userName(sets claimSets) (string, error) {
 	set, value, ok := sets.find(m.user)
 	if !ok {
-		return "", missingClaim(m.user)
+		return "", m.missingClaim(m.user, sets, "users.claim")
 	}
 	name, ok := value.(string)
 	if !ok {
@@ -130,12 +130,6 @@ func (m *claimMapper) userName(sets claimSets) (string, error) {
 		}
 	}
 	return providers.UserName(name, m.cfg.IgnoreCase)
-}
-
-// reject returns a rejection by the configuration of a person that the provider
-// accepted.
-func reject(format string, args ...any) error {
-	return providers.Reject(providers.RefusedByConfig, fmt.Errorf(format, args...))
 }
 
 // groupNames returns the groups of a person, and the unsure ones. The error is that of
@@ -178,7 +172,7 @@ func (m *claimMapper) findGroups(ctx context.Context, sets claimSets) (found []p
 		return found, string(problem), err
 	}
 	if !ok && !overage && !m.cfg.Groups.Optional {
-		return nil, "", missingClaim(m.groups)
+		return nil, "", m.missingClaim(m.groups, sets, "groups.claim and groups.optional")
 	}
 	if ok {
 		found = m.cfg.Groups.Read(value)
