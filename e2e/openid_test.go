@@ -41,7 +41,7 @@ issuer = %q
 client_id = %q
 client_secret = %q
 grants = ["password", "refresh_token"]
-groups = { claim = "groups" }
+groups = { claim = "groups", rename = { "/*" = "*" } }
 `, o.Issuer, ssoClient.ID, ssoClient.Secret)
 }
 
@@ -112,6 +112,15 @@ when = '"team-alpha" in groups'
 		}
 		if a := s.get(t, query, ""); a.Status != http.StatusOK || a.granted(t) != porch {
 			t.Errorf("answer without credentials = %v, want %s", a, porch)
+		}
+	})
+	t.Run("a group called as Keycloak does owns its folder (D10)", func(t *testing.T) {
+		carol := oidctest.User{Name: "carol", Password: secrets.newPassword("carol"), Subject: "c-3", Groups: []string{"/team-blue"}}
+		o.SetUser(carol)
+		const own, other = "repository:team-blue/x:pull,push", "repository:team-alpha/x:pull"
+		a := s.get(t, "service="+service+"&scope="+own+"+"+other, basic("carol", carol.Password))
+		if a.Status != http.StatusOK || a.granted(t) != own {
+			t.Errorf("answer = %v, want %s", a, own)
 		}
 	})
 	t.Run("one wrong password is one request", func(t *testing.T) {
