@@ -68,8 +68,8 @@ func TestUserinfoAsJWT(t *testing.T) {
 		{"no sub", "application/jwt", signed(`{}`), "its sub is missing"},
 		{"another key", "application/jwt", other.Sign(goodHeader, `{"sub":"subject-1"}`, oidctest.EC), "none of the provider's keys"},
 		{"unsigned", "application/jwt", oidctest.SignWith(t, `{"alg":"none"}`, `{"sub":"subject-1"}`, nil), "not signed by one of"},
-		{"encrypted", "application/jwt", "eyJlbmMiOiJBMTI4R0NNIn0.a.b.c.d", "the answer is encrypted"},
-		{"encrypted, another Content-Type", "text/plain", "eyJlbmMiOiJBMTI4R0NNIn0.a.b.c.d", "the answer is encrypted"},
+		{"encrypted", "application/jwt", "eyJlbmMiOiJBMTI4R0NNIn0.a.b.c.d", "it is encrypted"},
+		{"encrypted, another Content-Type", "text/plain", "eyJlbmMiOiJBMTI4R0NNIn0.a.b.c.d", "it is encrypted"},
 		{"not a JWT", "application/jwt", "<html>", "not a signed JWT"},
 	} {
 		i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": i.IDToken(nil)}))

@@ -165,6 +165,10 @@ func TestClientCertificateUsesAliases(t *testing.T) {
 	if _, err := authenticate(t.Context(), with(), password("alice", "pw")); !isUnavailable(err) || !strings.Contains(err.Error(), "mtls_endpoint_aliases.token_endpoint is on") || providers.KeyOf(err) != "hosts" {
 		t.Errorf("an alias on another host: Authenticate = %v, want a hint at hosts", err)
 	}
+	without := newProvider(t, mutual.URL, func(c *oidc.Config) { c.TLS.CA = ca })
+	if _, err := authenticate(t.Context(), without, password("alice", "pw")); !isUnavailable(err) || providers.KeyOf(err) != "tls.certificate" {
+		t.Errorf("without the certificate: Authenticate = %v (%s), want tls.certificate", err, providers.KeyOf(err))
+	}
 	p := with(strings.TrimPrefix(mutual.URL, "https://"))
 	id := login(t, p, offline("alice", "pw"))
 	if err := p.Revoke(t.Context(), id.RefreshToken); err != nil {

@@ -64,6 +64,7 @@ func TestValidTokens(t *testing.T) {
 		{"RSA", i.Sign(`{"alg":"RS256","kid":"`+oidctest.RSA+`"}`, claimsText(i.URL, ""), oidctest.RSA)},
 		{"EdDSA", i.Sign(`{"alg":"EdDSA","kid":"`+oidctest.Ed+`"}`, claimsText(i.URL, ""), oidctest.Ed)},
 		{"x5t in the header", i.Sign(`{"alg":"RS256","kid":"`+oidctest.RSA+`","x5t":"abc"}`, claimsText(i.URL, ""), oidctest.RSA)},
+		{"kid in the header that is null", i.Sign(`{"alg":"ES256","kid":null}`, claimsText(i.URL, ""), oidctest.EC)},
 		{"aud a list", i.IDToken(map[string]any{"aud": []string{"registry"}})},
 		{"several aud and a trusted azp", i.IDToken(map[string]any{"aud": []string{"vault", "registry"}, "azp": "trusted-runner"})},
 		{"several aud and ours as azp", i.IDToken(map[string]any{"aud": []string{"vault", "registry"}, "azp": "registry"})},

@@ -114,7 +114,11 @@ func checkHeader(raw string, asPassword bool) error {
 	if asPassword && len(raw) > maxJWT {
 		return fmt.Errorf("it has more than %d bytes", maxJWT)
 	}
-	if strings.Count(raw, ".") != 2 {
+	switch strings.Count(raw, ".") {
+	case 2:
+	case 4: // RFC 7516, section 3.1
+		return errors.New("it is encrypted, and there is no key for it here: have the provider only sign it")
+	default:
 		return errors.New("it is not a signed JWT in compact form")
 	}
 	first, _, _ := strings.Cut(raw, ".")

@@ -170,6 +170,7 @@ func TestInvalidTokenResponses(t *testing.T) {
 		{"expired", i.IDToken(map[string]any{"exp": 1}), nil},
 		{"alg none", oidctest.SignWith(t, `{"alg":"none"}`, claimsText(i.URL, ""), nil), nil},
 		{"no sub", i.IDToken(map[string]any{"sub": nil}), nil},
+		{"encrypted", "eyJlbmMiOiJBMTI4R0NNIn0.a.b.c.d", nil},
 		{"no ID token, userinfo without sub", nil, map[string]any{"name": "x"}},
 		{"no ID token, userinfo with a sub that is a number", nil, map[string]any{"sub": 7}},
 		{"no ID token, userinfo is a list", nil, []string{"sub"}},

@@ -133,7 +133,11 @@ func connectionText(err error) (text, key string) {
 		return "the provider does not speak TLS there", ""
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
-		return op.Err.Error(), "tls.certificate"
+		alert := op.Err.Error()
+		if strings.Contains(alert, "certificate") { // ours: missing, or not accepted
+			return alert, "tls.certificate"
+		}
+		return alert, ""
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno.Error(), ""

@@ -58,11 +58,8 @@ func (r *response) jwt() (string, bool) {
 // Connect Core 1.0, sections 5.3.2 and 5.3.4), and returns its claims. iss, aud
 // and exp are optional there; one that is present must be right.
 func (v *verifier) verifyUserinfo(ctx context.Context, raw string, want requirements) (claimSet, error) {
-	if strings.Count(raw, ".") == 4 {
-		return nil, errors.New("the answer is encrypted, and shorepass has no key for it: have the provider sign it only, or send JSON (userinfo_encrypted_response_alg of the client)")
-	}
 	if err := checkHeader(raw, false); err != nil {
-		return nil, fmt.Errorf("the answer is not accepted: %w", err)
+		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
 	}
 	payload, err := v.verifySigned(ctx, raw, false)
 	if err != nil {
