@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"strings"
 
 	"shorepass/internal/certwatch"
 	"shorepass/internal/durable"
@@ -102,6 +104,7 @@ func (c Config) Files(key string) ([]certwatch.File, error) {
 	return files, nil
 }
 
+// readPair reads a certificate with its chain, and its key.
 func readPair(certFile, keyFile string) (tls.Certificate, error) {
 	certificate, _, err := durable.Read(certFile, maxFile)
 	if err != nil {
@@ -119,7 +122,46 @@ func readPair(certFile, keyFile string) (tls.Certificate, error) {
 	if err := durable.RequirePrivate(keyFile, state); err != nil {
 		return tls.Certificate{}, err
 	}
-	return tls.X509KeyPair(certificate, key)
+	chain, err := parseCertificates(certificate, certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	var clean []byte // the chain without the text between blocks
+	for _, c := range chain {
+		clean = append(clean, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	pair, err := tls.X509KeyPair(clean, key)
+	if err == nil {
+		return pair, nil
+	}
+	if problem := keyProblem(key); problem != "" {
+		return tls.Certificate{}, fmt.Errorf("%s %s", keyFile, problem)
+	}
+	return tls.Certificate{}, fmt.Errorf("%s and %s: %w; the certificate of the key comes first, and then its chain", certFile, keyFile, err)
+}
+
+// keyProblem returns why a file is no usable PEM private key, as the end of a sentence,
+// or "". It quotes nothing of the file.
+func keyProblem(text []byte) string {
+	blocks, err := DecodePEM(text)
+	if err != nil {
+		return "cannot be read: " + err.Error()
+	}
+	for _, block := range blocks {
+		switch {
+		case !strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		case block.Type == "ENCRYPTED PRIVATE KEY", strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
+			return "is encrypted: write it without a password with openssl pkey"
+		default:
+			return ""
+		}
+	}
+	if problem := otherFormat(text, "KEY"); strings.HasPrefix(problem, "is DER") {
+		return "is DER, not PEM: convert it with openssl pkey"
+	} else if problem != "" {
+		return problem
+	}
+	return "holds no PEM private key"
 }
 
 // checkPair returns an error where a file has PEM blocks of the other's type alone.
@@ -144,34 +186,48 @@ func holdsCertificate(data []byte) bool {
 }
 
 // ReadCertificates returns every certificate in a PEM file, at least one. A
-// certificate that cannot be parsed is an error, and so is a malformed PEM
-// block: an authority that is skipped silently would be missed only when it is
-// needed. Blocks of other types are skipped.
+// certificate that cannot be parsed is an error, and so are a malformed PEM block and
+// one that holds certificates in another form: an authority that is skipped silently
+// would be missed only when it is needed. Blocks of other types are skipped.
 func ReadCertificates(name string) ([]*x509.Certificate, error) {
 	data, _, err := durable.Read(name, maxFile)
 	if err != nil {
 		return nil, err
 	}
+	return parseCertificates(data, name)
+}
+
+// parseCertificates returns every certificate in the content of a PEM file.
+func parseCertificates(data []byte, name string) ([]*x509.Certificate, error) {
 	blocks, err := DecodePEM(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	var all []*x509.Certificate
 	for _, block := range blocks {
+		if problem := blockProblem(block, name); problem != "" {
+			return nil, fmt.Errorf("%s holds a PEM block %q, and not only certificates: %s", name, block.Type, problem)
+		}
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: certificate %d: %w", name, len(all)+1, err)
 		}
 		all = append(all, c)
 	}
-	if len(all) == 0 && holdsKey(data) {
+	if len(all) > 0 {
+		return all, nil
+	}
+	if holdsKey(data) {
 		return nil, fmt.Errorf("%s holds a private key and no PEM certificate; name the certificate's file", name)
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("%s holds no PEM certificate; a DER one is converted with openssl x509 -inform der", name)
+	switch problem := otherFormat(data, name); {
+	case problem != "":
+		return nil, fmt.Errorf("%s holds no PEM certificate: it %s", name, problem)
+	case len(blocks) > 0:
+		return nil, fmt.Errorf("%s holds no PEM certificate, but a PEM block %q", name, blocks[0].Type)
 	}
-	return all, nil
+	return nil, fmt.Errorf("%s holds no PEM certificate", name)
 }
