@@ -103,7 +103,7 @@ func (g *groupFinder) memberships(ctx context.Context, s searcher, e entry, user
 	}
 	names, unsure, problems := g.namer.Names(found)
 	for _, problem := range problems {
-		g.warnings.add(problem)
+		g.warnings.add("groups.rename", problem)
 	}
 	return names, unsure, nil
 }
@@ -203,7 +203,7 @@ func (g *groupFinder) groupOfEntry(e entry) (group, bool) {
 	if value, ok := e.nameValue(g.cfg.Name); ok {
 		one.name = value
 	} else {
-		g.warnings.add(fmt.Sprintf("group %s shows %d values of %s, which must be one, or have one of them in the RDN: rules that deny a group hold for all its members; write another attribute as groups.name", e.dn, len(e.values(g.cfg.Name)), g.cfg.Name))
+		g.warnings.add("groups.name", fmt.Sprintf("group %s shows %d values of %s, which must be one, or have one of them in the RDN: rules that deny a group hold for all its members; write another attribute as groups.name", e.dn, len(e.values(g.cfg.Name)), g.cfg.Name))
 	}
 	return one, true
 }
@@ -221,7 +221,7 @@ func (g *groupFinder) byAttribute(ctx context.Context, s searcher, e entry) ([]g
 		case one.outside:
 			outside = append(outside, one.group)
 		case one.id == "":
-			g.warnings.add(fmt.Sprintf("%s of %s holds %.200q, which is not a DN: rules that deny a group hold for this person", g.cfg.Attribute, e.dn, value))
+			g.warnings.add("groups.attribute", fmt.Sprintf("%s of %s holds %.200q, which is not a DN: rules that deny a group hold for this person until the value is corrected in the directory, or groups.attribute names another attribute", g.cfg.Attribute, e.dn, value))
 			known = append(known, one.group)
 		case one.name != "":
 			known = append(known, one.group)

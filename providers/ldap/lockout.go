@@ -49,7 +49,7 @@ func (p *Provider) lockedPermanently(ctx context.Context, s searcher, e entry) (
 		return false, fmt.Errorf("read the password policy %s: %w", policy, err)
 	}
 	if !found.has(attribute) {
-		p.warnings.add(fmt.Sprintf("%s of %q is not shown, so that an account that is locked for good keeps its sessions: give the service account the right to read it", attribute, policy))
+		p.warnings.add("bind_dn", fmt.Sprintf("%s of %q is not shown, so that an account that is locked for good keeps its sessions: give the service account the right to read it", attribute, policy))
 		return false, nil
 	}
 	duration, err := found.number(attribute)

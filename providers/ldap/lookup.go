@@ -69,7 +69,7 @@ func (p *Provider) findByFilter(ctx context.Context, s searcher, values func(str
 	case errors.Is(err, errNoEntry):
 		return entry{}, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
 	case errors.Is(err, errSeveralEntries):
-		p.warnings.add(err.Error())
+		p.warnings.add("users.filter", fmt.Sprintf("%v: no one can log in with that name until users.filter, users.base or a change in the directory leaves one entry", err))
 		return entry{}, providers.Reject(providers.Ambiguous, err)
 	case err != nil:
 		return entry{}, fmt.Errorf("search for the account: %w", err)

@@ -112,7 +112,7 @@ func (g *groupFinder) addAmbiguous(ambiguous map[string]bool, name string, sever
 		ambiguous[one.key] = true
 	}
 	slices.SortFunc(several, func(a, b group) int { return strings.Compare(a.dn, b.dn) })
-	g.warnings.add(fmt.Sprintf("groups %s and %s are both called %q: a rule that denies it holds for the members of both, and a rule that allows it for none; "+
+	g.warnings.add("groups.only", fmt.Sprintf("groups %s and %s are both called %q: a rule that denies it holds for the members of both, and a rule that allows it for none; "+
 		"write the DN of the group that rules mean in groups.only, or give one of them another name by its DN in groups.rename", several[0].dn, several[1].dn, name))
 }
 

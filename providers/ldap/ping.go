@@ -92,9 +92,7 @@ func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
 	if n := p.dir.referrals.Load(); n > 0 {
 		found = append(found, providers.Infof("%d references to other servers were not followed", n))
 	}
-	for _, text := range p.warnings.recent() {
-		found = append(found, providers.Warningf("", "%s", text))
-	}
+	found = append(found, p.warnings.findings()...)
 	return append(found, p.inspectLockout(ctx)...), nil
 }
 

@@ -45,7 +45,7 @@ func (g *groupFinder) addRenameClashes(ctx context.Context, s searcher, found []
 // of it.
 func (g *groupFinder) addRenameClash(ambiguous map[string]bool, one group, target string) {
 	ambiguous[one.key] = true
-	g.warnings.add(fmt.Sprintf("group %s is called %q, which groups.rename gives to another group%s: a rule that denies that one holds for the members of both, and a rule that allows it for its own alone; "+
+	g.warnings.add("groups.rename", fmt.Sprintf("group %s is called %q, which groups.rename gives to another group%s: a rule that denies that one holds for the members of both, and a rule that allows it for its own alone; "+
 		"write the name that this one should have in groups.rename as well", one.dn, one.name, target))
 }
 

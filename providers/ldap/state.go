@@ -155,7 +155,7 @@ func activeDirectoryRestrictions(e entry, state []string, now time.Time) ([]rest
 	if containsName(state, attrUAC) {
 		control, err := e.number(attrUAC)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w, or leave it out of users.state", err)
 		}
 		if control&uacDisabled != 0 {
 			found = append(found, restriction{providers.Disabled, "disabled (" + attrUAC + ")", true})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shorepass/internal/lru"
+	"shorepass/providers"
 )
 
 const (
@@ -23,30 +24,49 @@ type warnings struct {
 	log *slog.Logger
 
 	mu       sync.Mutex
-	loggedAt *lru.Cache[string, time.Time]
+	loggedAt *lru.Cache[string, loggedWarning] // by the text
+}
+
+// loggedWarning is a warning that was logged.
+type loggedWarning struct {
+	key string // of the configuration, which cures it
+	at  time.Time
 }
 
 func newWarnings() *warnings {
-	return &warnings{log: slog.New(slog.DiscardHandler), loggedAt: lru.New[string, time.Time](maxWarnings)}
+	return &warnings{log: slog.New(slog.DiscardHandler), loggedAt: lru.New[string, loggedWarning](maxWarnings)}
 }
 
-// add logs a warning, unless it was logged within warnInterval.
-func (w *warnings) add(problem string) {
-	if w.due(problem) {
-		w.log.Warn("the directory has a problem", "problem", problem)
+// add logs a warning, unless it was logged within warnInterval. Its key of the
+// configuration, or a change in the directory, cures the problem.
+func (w *warnings) add(key, problem string) {
+	if w.due(key, problem) {
+		w.log.Warn("the directory has a problem", "problem", problem, "key", key)
 	}
 }
 
 // due reports whether a text has to be logged now, and records that it is.
-func (w *warnings) due(text string) bool {
+func (w *warnings) due(key, text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	if at, ok := w.loggedAt.Get(text); ok && now.Sub(at) < warnInterval {
+	if last, ok := w.loggedAt.Get(text); ok && now.Sub(last.at) < warnInterval {
 		return false
 	}
-	w.loggedAt.Put(text, now)
+	w.loggedAt.Put(text, loggedWarning{key, now})
 	return true
+}
+
+// findings returns the warnings within warnInterval, sorted by their texts.
+func (w *warnings) findings() providers.Findings {
+	var found providers.Findings
+	for _, text := range w.recent() {
+		w.mu.Lock()
+		logged, _ := w.loggedAt.Get(text)
+		w.mu.Unlock()
+		found = append(found, providers.Warningf(logged.key, "%s", text))
+	}
+	return found
 }
 
 // recent returns the warnings within warnInterval, sorted.
@@ -54,8 +74,8 @@ func (w *warnings) recent() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var texts []string
-	for text, at := range w.loggedAt.All() {
-		if time.Since(at) < warnInterval {
+	for text, logged := range w.loggedAt.All() {
+		if time.Since(logged.at) < warnInterval {
 			texts = append(texts, text)
 		}
 	}
