@@ -98,12 +98,15 @@ func TestReadme(t *testing.T) {
 			}
 			status(t, client, realm+"?service=registry.corp.example", http.StatusUnauthorized)
 		case "explain":
+			if strings.Contains(line, " --live") {
+				continue // there is no directory
+			}
 			run(line, `granted by "a team owns its folder"`)
 		default:
 			t.Errorf("README.md has an unknown command: %s", line)
 		}
 	}
-	if want := []string{"check", "serve", "registry-config", "login", "login", "explain"}; !slices.Equal(done, want) {
+	if want := []string{"check", "serve", "registry-config", "login", "login", "explain", "explain"}; !slices.Equal(done, want) {
 		t.Errorf("README.md has the commands %q, want %q", done, want)
 	}
 }
