@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -191,6 +192,24 @@ func TestSlapdLogins(t *testing.T) {
 	t.Run("check --live", func(t *testing.T) {
 		if got := s.cli(t, "", "check", "--live"); !got.ok {
 			t.Errorf("shorepass check --live: %v", got)
+		}
+	})
+	t.Run("explain --live", func(t *testing.T) { // F4
+		binds := d.Binds(t, d.People)
+		for user, want := range map[string]string{
+			"Alice":  `(?s)^provider corp \(ldap\): it has the account\n  DN +uid=alice,.*user name +alice\n.*login +not refused.*\n  devs +devs cn=devs,.*developers push`,
+			"bob":    `(?s)same +same cn=same,ou=east,\S+ +unsure: another group has this name too.*note: groups .* are both called "same"`,
+			"carol":  `(?s)login +refused: locked for good \(pwdAccountLockedTime\), and sessions end\n.*\na login is refused; were it not, the rules would decide:\n`,
+			"twin":   `^provider corp \(ldap\): a login is refused: several entries match \(uid=twin\)`,
+			"nobody": `^provider corp \(ldap\): it has no account of this name\nno provider has this account; a login is refused\n$`,
+		} {
+			got := s.cli(t, "", "explain", "--live", "--user", user, "--scope", teamScope)
+			if !got.ok || !regexp.MustCompile(want).MatchString(got.text) {
+				t.Errorf("shorepass explain --live --user %s: %v, want %s", user, got, want)
+			}
+		}
+		if more := d.Binds(t, d.People) - binds; more != 0 {
+			t.Errorf("the directory saw %d binds of people, want none", more)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 // Inspect implements [providers.Inspector], with the rights of the service account.
 func (p *Provider) Inspect(ctx context.Context, login providers.Login) (*providers.Inspection, error) {
 	if p.cfg.readsAsPerson() {
-		return nil, fmt.Errorf("%w: without bind_dn an entry is read with the person's own rights; set bind_dn and bind_password to read it here", providers.ErrCannotInspect)
+		return nil, fmt.Errorf("%w: without bind_dn an entry is read with the person's own rights; set bind_dn and bind_password (and users.filter in place of users.bind_name) to read it here", providers.ErrCannotInspect)
 	}
 	if login == "" || !utf8.ValidString(string(login)) {
 		return nil, fmt.Errorf("%w: a name that is empty or not text", providers.ErrNotMine)
