@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -58,13 +59,24 @@ func (s *Store) withHint(err error) error {
 func addHint(err error) error {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return err
+		return addTLSHint(err)
 	}
 	if pgErr.Code == diskFull {
 		return fmt.Errorf("%s: %w: %w", hints[diskFull], session.ErrFull, err)
 	}
 	if hint := hints[pgErr.Code]; hint != "" {
 		return fmt.Errorf("%s: %w", hint, err)
+	}
+	return err
+}
+
+// addTLSHint adds to an error of PostgreSQL's certificate the key to change.
+func addTLSHint(err error) error {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("PostgreSQL's certificate is signed by an unknown authority; name it in session.tls.ca: %w", err)
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Errorf("PostgreSQL's certificate is for another name; write that name in session.tls.server_name, or as the host of session.store: %w", err)
 	}
 	return err
 }

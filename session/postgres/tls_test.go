@@ -77,8 +77,8 @@ func TestTLS(t *testing.T) {
 	encrypted(with(dsn+"?sslmode=verify-ca&sslrootcert="+ca, tlsconf.Config{}), "t")
 	encrypted(with(dsn+"?sslmode=disable", tlsconf.Config{}), "f")
 
-	refuses(t, with(dsn, tlsconf.Config{CA: other, ServerName: "db.corp.example"}), "certificate")
-	refuses(t, with(dsn, tlsconf.Config{CA: ca}), "127.0.0.1")
+	refuses(t, with(dsn, tlsconf.Config{CA: other, ServerName: "db.corp.example"}), "name it in session.tls.ca")
+	refuses(t, with(dsn, tlsconf.Config{CA: ca}), "write that name in session.tls.server_name")
 	refuses(t, with(dsn, tlsconf.Config{CA: ca, ServerName: "db.other.example"}), "db.other.example")
 	refuses(t, with(dsn, tlsconf.Config{CA: filepath.Join(t.TempDir(), "none.pem")}), "session.read tls.ca")
 	refuses(t, with(dsn+"?sslmode=require", trusted), "leave one of them out")
