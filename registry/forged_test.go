@@ -81,7 +81,7 @@ type forger struct {
 func newForger(t *testing.T) *forger {
 	t.Helper()
 	certFile, keyFile := newRootFiles(t)
-	root, err := readKeyPair(certFile, keyFile)
+	root, err := readKeyPair("root", certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}

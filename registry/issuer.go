@@ -175,7 +175,7 @@ func (f keyFiles) open(now time.Time, report func(error)) (keySource, error) {
 	if f.rootCertificate == "" {
 		return nil, errors.New("token.root_certificate and token.root_key are missing; make a root with shorepass keys init")
 	}
-	root, err := readKeyPair(f.rootCertificate, f.rootKey)
+	root, err := readKeyPair("root", f.rootCertificate, f.rootKey)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func TestServiceOverrides(t *testing.T) {
 	if _, claims := decode(t, far); claims.Issuer != "other-issuer" || claims.Audience != "far" || far.ExpiresIn != time.Hour || claims.Expiration-claims.IssuedAt != 3670 {
 		t.Errorf("far: claims = %+v, ExpiresIn = %v, want its own issuer and lifetime", claims, far.ExpiresIn)
 	}
-	other, err := readKeyPair(otherCert, otherKey)
+	other, err := readKeyPair("root", otherCert, otherKey)
 	if err != nil {
 		t.Fatal(err)
 	}

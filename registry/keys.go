@@ -35,15 +35,16 @@ type keyPair struct {
 // readKeyPair reads a certificate and its private key. The key selects the
 // certificate in the file, so that a bundle of the old and the new root works,
 // and a chain in any order. If several certificates have the key, one was
-// renewed, and the one with the latest end counts.
-func readKeyPair(certFile, keyFile string) (*keyPair, error) {
+// renewed, and the one with the latest end counts. The configuration has the files at
+// role+"_certificate" and role+"_key", for errors.
+func readKeyPair(role, certFile, keyFile string) (*keyPair, error) {
 	certificates, err := readCertificates(certFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s_certificate: %w", role, err)
 	}
 	key, err := readKey(keyFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s_key: %w", role, err)
 	}
 	p := &keyPair{key: key}
 	for _, c := range certificates {
@@ -52,7 +53,7 @@ func readKeyPair(certFile, keyFile string) (*keyPair, error) {
 		}
 	}
 	if p.certificate == nil {
-		return nil, fmt.Errorf("the key in %s is not the one of the certificate in %s; name two files that belong together", keyFile, certFile)
+		return nil, fmt.Errorf("the key in %s is not the one of the certificate in %s; name two files that belong together in %s_certificate and %[3]s_key", keyFile, certFile, role)
 	}
 	p.others = slices.DeleteFunc(certificates, p.certificate.Equal)
 	return p, nil

@@ -97,7 +97,7 @@ func (l *reloadingLeaf) fileStates() [2]durable.State {
 // load loads both files. states is from before, so that a change during the
 // load is found by the next check.
 func (l *reloadingLeaf) load(states [2]durable.State, now time.Time) error {
-	p, err := readKeyPair(l.certFile, l.keyFile)
+	p, err := readKeyPair("signing", l.certFile, l.keyFile)
 	if err != nil {
 		return err
 	}

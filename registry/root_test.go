@@ -25,7 +25,7 @@ func TestCreateRoot(t *testing.T) {
 			t.Errorf("%s: mode %v, %v, want %v", file, info.Mode(), err, want)
 		}
 	}
-	p, err := readKeyPair(certFile, keyFile)
+	p, err := readKeyPair("root", certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestConcurrentCreateRoot(t *testing.T) {
 			t.Errorf("CreateRoot: %v, want fs.ErrExist", err)
 		}
 	}
-	if _, err := readKeyPair(certFile, keyFile); succeeded != 1 || err != nil || countFiles(t, dir) != 2 {
+	if _, err := readKeyPair("root", certFile, keyFile); succeeded != 1 || err != nil || countFiles(t, dir) != 2 {
 		t.Errorf("%d calls made a root, %d files, %v, want one call and a pair", succeeded, countFiles(t, dir), err)
 	}
 }
