@@ -129,7 +129,7 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 	issuer, err := checkKeys(cfg)
 	files := errors.Join(err, checkListen(cfg), checkTLS(cfg), checkAudit(cfg), broken)
 	if files != nil {
-		c.add(files)
+		files = c.add(files)
 	}
 	files = errors.Join(files, c.checkCertificates(cfg, issuer))
 	if registryURL != "" {
@@ -147,20 +147,45 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 	return err
 }
 
-// add adds the faults that err joins, and returns err.
+// add adds the faults that err joins, and returns them with their keys.
 func (c *checkResult) add(err error) error {
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, one := range several.Unwrap() {
-			c.add(one)
+	if parts := joined(err); parts != nil {
+		for i, part := range parts {
+			parts[i] = c.add(part)
 		}
-		return err
+		return errors.Join(parts...)
 	}
+	found := finding{Severity: providers.SeverityFault, Key: providers.KeyOf(err), Text: err.Error()}
 	if fault, ok := errors.AsType[*config.Fault](err); ok {
-		c.Findings = append(c.Findings, finding{providers.SeverityFault, fault.File, fault.Line, fault.Key, fault.Problem})
-		return err
+		found = finding{providers.SeverityFault, fault.File, fault.Line, fault.Key, fault.Problem}
 	}
-	c.Findings = append(c.Findings, finding{Severity: providers.SeverityFault, Key: providers.KeyOf(err), Text: err.Error()})
+	c.Findings = append(c.Findings, found)
+	return nameKeys(err)
+}
+
+// nameKeys returns err with the key in the text of each error that it joins, where
+// [providers.WithKey] gave one.
+func nameKeys(err error) error {
+	if parts := joined(err); parts != nil {
+		for i, part := range parts {
+			parts[i] = nameKeys(part)
+		}
+		return errors.Join(parts...)
+	}
+	if key := providers.KeyOf(err); key != "" {
+		return fmt.Errorf("%s: %w", key, err)
+	}
 	return err
+}
+
+// joined returns the errors of an [errors.Join], or nil. An error that wraps several in
+// one sentence is none.
+func joined(err error) []error {
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok || errors.Join(several.Unwrap()...).Error() != err.Error() {
+		return nil
+	}
+	return slices.Clone(several.Unwrap())
 }
 
 // checkKeys reads the keys that sign tokens, except a root that the first start makes. The
@@ -185,7 +210,7 @@ func checkListen(cfg *resolvedConfig) error {
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return providers.WithKey("server.listen", fmt.Errorf("server: listen: no interface of this machine has the address %s; write listen = %q for every address", host, ":"+port))
+		return providers.WithKey("server.listen", fmt.Errorf("no interface of this machine has the address %s; write %q for every address", host, ":"+port))
 	}
 	if err == nil {
 		err = listener.Close()
@@ -195,7 +220,7 @@ func checkListen(cfg *resolvedConfig) error {
 
 func checkTLS(cfg *resolvedConfig) error {
 	if _, err := cfg.Server.TLS.Server(); err != nil {
-		return providers.WithKey("server.tls", fmt.Errorf("server: %w", err))
+		return providers.WithKey("server.tls", err)
 	}
 	return nil
 }

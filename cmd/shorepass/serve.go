@@ -140,7 +140,7 @@ func newDaemon(o *options, cfg *resolvedConfig, cmd *cobra.Command) (*daemon, er
 	}
 	_, keys := checkKeys(cfg)
 	if err := errors.Join(keys, checkTLS(cfg), checkProviders(cfg)); err != nil {
-		return nil, err
+		return nil, nameKeys(err)
 	}
 	secure, err := cfg.Server.TLS.Server()
 	if err != nil {
