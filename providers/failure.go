@@ -43,6 +43,11 @@ const (
 	Locked          Reason = "locked"
 	MustChange      Reason = "must change the password"
 	RefusedByConfig Reason = "refused by the configuration" // require_groups, a claim that is missing
+
+	// The next two are as good as WrongPassword to the throttle.
+
+	Gone        Reason = "account or grant is gone" // an [ErrGone]
+	Unspecified Reason = "no reason given"          // a rejection of another kind, such as an OpenID provider's
 )
 
 // RejectedError is an [ErrRejected] with its reason.
@@ -59,16 +64,21 @@ func (e *RejectedError) Error() string {
 }
 func (e *RejectedError) Unwrap() []error { return []error{ErrRejected, e.Err} }
 
-// ReasonOf returns the reason of a rejection: [WrongPassword] where it has none.
+// ReasonOf returns the reason of a rejection: [Gone] or [Unspecified] where it is no
+// [RejectedError].
 func ReasonOf(err error) Reason {
-	if r, ok := errors.AsType[*RejectedError](err); ok {
+	r, ok := errors.AsType[*RejectedError](err)
+	switch {
+	case ok:
 		return r.Reason
+	case errors.Is(err, ErrGone):
+		return Gone
 	}
-	return WrongPassword
+	return Unspecified
 }
 
 // reasons has all reasons.
-var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Locked, MustChange, RefusedByConfig}
+var reasons = []Reason{WrongPassword, Unknown, Ambiguous, Disabled, Expired, Locked, MustChange, RefusedByConfig, Gone, Unspecified}
 
 // maxDetail bounds the text of an error in the cause of a refusal, in bytes.
 const maxDetail = 200

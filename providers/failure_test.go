@@ -134,9 +134,9 @@ func TestRepeatedRejection(t *testing.T) {
 	}{
 		{"a locked account", &Failure{"corp", Reject(Locked, errors.New("uid=bob"))}, "refused before: provider corp: uid=bob: credential rejected: locked"},
 		{"refused by the configuration", Reject(RefusedByConfig, errors.New("provider corp found bob")), "refused before: provider corp found bob: credential rejected: refused by the configuration"},
-		{"no reason", &Failure{"corp", fmt.Errorf("bind: %w", ErrRejected)}, "refused before: provider corp: bind: credential rejected: wrong password"},
+		{"no reason", &Failure{"corp", fmt.Errorf("bind: %w", ErrRejected)}, "refused before: provider corp: bind: credential rejected: no reason given"},
 		{"a text that is the reason", Reject(Disabled, errors.New("disabled")), "refused before: disabled: credential rejected: disabled"},
-		{"a grant that is gone", ErrGone, "refused before: account or grant is gone: credential rejected: wrong password"},
+		{"a grant that is gone", ErrGone, "refused before: account or grant is gone: credential rejected: account or grant is gone"},
 		{"a long text", Reject(Disabled, errors.New(strings.Repeat("é", maxDetail))), "refused before: " + strings.Repeat("é", maxDetail/2) + ": credential rejected: disabled"},
 	} {
 		repeated := repeatRejection(causeOf(test.err))

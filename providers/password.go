@@ -188,7 +188,7 @@ func outcomeOf(err error) throttle.Outcome {
 		return throttle.NotCounted
 	}
 	switch ReasonOf(err) {
-	case WrongPassword:
+	case WrongPassword, Gone, Unspecified:
 		return throttle.Wrong
 	case RefusedByConfig:
 		return throttle.ProvedRefused

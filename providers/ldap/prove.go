@@ -40,20 +40,24 @@ func (p *Provider) proveEntry(ctx context.Context, began time.Time, shareKey str
 // bindAsEntry binds as the entry. It records the time of a refusal, and pads it.
 func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey string, e entry, password secret.Text) error {
 	err := p.dir.checkPassword(ctx, shareKey, e.dn, password)
-	if errors.Is(err, errUnwilling) {
-		// The entry may show the reason.
-		if refused := p.checkRestrictions(e); refused != nil {
-			err = refused
-		}
-	}
 	if err == nil {
 		return nil
+	}
+	// The entry may show the reason: a directory can refuse every bind of a locked account
+	// with the result of a wrong password (draft-behera-ldap-password-policy-11, section 6.1).
+	if refused := p.checkRestrictions(e); refused != nil && (errors.Is(err, errUnwilling) || isWrong(err) && providers.ReasonOf(refused) == providers.Locked) {
+		err = refused
 	}
 	err = fmt.Errorf("%s: %w", e.dn, err)
 	if errors.Is(err, providers.ErrRejected) {
 		p.refusalTimes.record(ctx, began)
 	}
 	return err
+}
+
+// isWrong reports whether the directory calls the password wrong.
+func isWrong(err error) bool {
+	return errors.Is(err, providers.ErrRejected) && providers.ReasonOf(err) == providers.WrongPassword
 }
 
 // firstBind is a bind that comes before the search for the entry.

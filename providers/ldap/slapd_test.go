@@ -183,6 +183,12 @@ func TestRevalidate(t *testing.T) {
 		t.Errorf("Stamp of an account that is locked for a minute = %q, want %q", id.Stamp, alice.Stamp)
 	}
 	s.Set(t, dn, "pwdAccountLockedTime", "000001010000Z")
+	for _, password := range []string{"alicepw", "wrong"} { // slapd answers Invalid Credentials (49) to both (F7)
+		_, err := login(t, p, "alice", password)
+		if !errors.Is(err, providers.ErrRejected) || providers.ReasonOf(err) != providers.Locked || !strings.Contains(err.Error(), "locked for good (pwdAccountLockedTime)") {
+			t.Errorf("Authenticate of an account that is locked for good with the password %q = %v, want ErrRejected, locked for good", password, err)
+		}
+	}
 	revalidate("locked for good", providers.ErrRejected, providers.ErrEnded)
 	s.Set(t, dn, "pwdAccountLockedTime")
 	revalidate("unlocked")
