@@ -126,13 +126,13 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 		c.Providers = append(c.Providers, partResult{Name: p.Name, Kind: p.Kind})
 	}
 	broken := store.check()
-	issuer, err := checkKeys(cfg)
-	files := errors.Join(err, checkListen(cfg), checkTLS(cfg), checkAudit(cfg), broken)
+	issuer, keys := checkKeys(cfg)
+	files := errors.Join(keys, checkListen(cfg), checkTLS(cfg), checkAudit(cfg), broken)
 	if files != nil {
 		files = c.add(files)
 	}
 	files = errors.Join(files, c.checkCertificates(cfg, issuer))
-	if registryURL != "" {
+	if registryURL != "" && keys == nil {
 		files = errors.Join(files, c.askRegistry(ctx, cfg, registryURL))
 	}
 	if !live {

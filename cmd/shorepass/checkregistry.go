@@ -50,7 +50,11 @@ func (c *checkResult) askRegistry(ctx context.Context, cfg *resolvedConfig, addr
 	c.Registry = &part
 	var faults []error
 	for _, fault := range part.Findings.Faults() {
-		faults = append(faults, fmt.Errorf("registry %s: %s", part.Name, fault))
+		text := fault.Text
+		if fault.Key != "" {
+			text = fault.Key + ": " + text
+		}
+		faults = append(faults, fmt.Errorf("registry %s: %s", part.Name, text))
 	}
 	return errors.Join(faults...)
 }
