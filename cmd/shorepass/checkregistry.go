@@ -139,7 +139,7 @@ func (c *registryCheck) checkService() {
 	switch {
 	case err == nil && named != "":
 	case errors.Is(err, registry.ErrDisabled):
-		c.addf(providers.Faultf("", "the service %q is disabled here; take disabled out of its [[service]] table", named))
+		c.addf(providers.Faultf(c.ourKey("disabled"), "the service %q is disabled here; take that out of its [[service]] table", named))
 	default:
 		c.service = c.issuer.FirstService()
 		c.addf(providers.Faultf(c.theirs("service"), "the service %q is not in token.services; write service: %q there, or add %[1]q to token.services here",

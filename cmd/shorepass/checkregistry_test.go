@@ -79,7 +79,7 @@ listen      = "127.0.0.1:1"
 public_urls = ["http://localhost:1"]
 [token]
 issuer   = "i"
-services = ["plain", "zot", "long", "sharing"]
+services = ["plain", "zot", "long", "sharing", "off"]
 root_certificate = %[1]q
 root_key         = %[2]q
 [[service]]
@@ -98,6 +98,9 @@ name             = "sharing"
 root_certificate = %[3]q
 root_key         = %[4]q
 signing          = "kid"
+[[service]]
+name     = "off"
+disabled = true
 `, file("root.crt"), file("root.key"), file("zot.crt"), file("zot.key"), file("long.crt"), file("long.key"))
 	if err := os.WriteFile(file("shorepass.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -119,6 +122,7 @@ signing          = "kid"
 		{"the certificate of another service", "long", "root.crt", `fault (http.auth.bearer.cert): it has the root of the service "plain"; give it the one of "long": DIR/long.crt`},
 		{"tokens by x5c", "plain", "root.crt", `fault (token.signing): it finds the key of a token by signing = "kid", and the tokens for "plain" are signed by "x5c"; write token.signing = "kid" here`},
 		{"tokens by x5c, another certificate", "plain", "other.crt", `it cannot take tokens as they are signed here: service "plain": zot verifies with one key and ignores x5c; give the service its own root_certificate and root_key`},
+		{"a disabled service", "off", "root.crt", `fault (service[3].disabled): the service "off" is disabled here; take that out of its [[service]] table`},
 		{"another service", "nobody's", "root.crt", `fault (http.auth.bearer.service): the service "nobody's" is not in token.services`},
 	} {
 		part, err := checkRegistry(context.Background(), cfg, issuer, fakeZot(t, realm, tt.service, file(tt.cert)))
