@@ -74,6 +74,8 @@ func TestValidate(t *testing.T) {
 		{"StartTLS", func(c *ldap.Config) { c.URLs, c.StartTLS = []string{"ldap://dc1:389/"}, true }, "", ""},
 		{"IPv6", func(c *ldap.Config) { c.URLs = []string{"ldaps://[::1]:636"} }, "", ""},
 		{"another scheme", func(c *ldap.Config) { c.URLs = []string{"ldaps://a", "https://b"} }, "urls[1]", "ldaps://"},
+		{"Unix socket (C10)", func(c *ldap.Config) { c.URLs = []string{"ldaps://a", "ldapi://%2Frun%2Fslapd%2Fldapi"} }, "urls[1]", `write "ldap://127.0.0.1"`},
+		{"Unix socket as a path", func(c *ldap.Config) { c.URLs = []string{"LDAPI:///run/slapd/ldapi"} }, "urls[0]", "Unix socket"},
 		{"host without scheme", func(c *ldap.Config) { c.URLs = []string{"dc1.corp.example"} }, "urls[0]", "is not a URL"},
 		{"URL with a base", func(c *ldap.Config) { c.URLs = []string{"ldaps://a/dc=corp"} }, "urls[0]", "alone"},
 		{"URL with a password", func(c *ldap.Config) { c.URLs = []string{"ldaps://u:p@a"} }, "urls[0]", "alone"},

@@ -70,6 +70,9 @@ func (c Config) validateServers(fault func(key, problem string)) {
 }
 
 func (c Config) urlProblem(raw string) string {
+	if strings.HasPrefix(strings.ToLower(raw), "ldapi:") {
+		return fmt.Sprintf("%q is a Unix socket, which is not supported: have the directory listen on the loopback interface, and write \"ldap://127.0.0.1\" with insecure = true or start_tls = true, or \"ldaps://localhost\"", raw)
+	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
