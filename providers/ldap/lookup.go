@@ -113,7 +113,7 @@ func withoutAliases(found []entry) []entry {
 // findOne returns the one entry that matches, with all values of its attributes.
 func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope int, filter string) (entry, error) {
 	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: 2})
-	if err == nil {
+	if err == nil && p.cfg.Deref != derefNever {
 		found = withoutAliases(found)
 	}
 	switch {

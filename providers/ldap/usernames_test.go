@@ -50,7 +50,7 @@ func TestRepeatedAttributeHasAllValues(t *testing.T) {
 		attributes ldaptest.Attributes
 		want       string // in the error
 	}{
-		{"user name", ldaptest.Attributes{"uid": {"alice"}, "UID": {"bob"}, "entryUUID": {"1-2-3"}}, "2 values of uid"},
+		{"user name", ldaptest.Attributes{"uid": {"carol"}, "UID": {"bob"}, "entryUUID": {"1-2-3"}}, "2 values of uid"}, // none in the RDN
 		{"subject", ldaptest.Attributes{"uid": {"alice"}, "entryUUID": {"1-2-3"}, "ENTRYUUID": {"4-5-6"}}, "2 values of entryUUID"},
 		{"state", ldaptest.Attributes{"uid": {"alice"}, "entryUUID": {"1-2-3"}, "pwdReset": {"FALSE"}, "pwdreset": {"TRUE"}}, "2 values of pwdReset"},
 	} {
