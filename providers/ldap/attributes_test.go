@@ -70,7 +70,7 @@ func testAliases(t *testing.T, s *ldaptest.Slapd) {
 		{"always", "ou=staff," + s.Base, "ou=teams," + s.Base, "memberOf", "pilots", "pilots", notMine},
 	} {
 		cfg := slapdConfig(s)
-		cfg.Deref, cfg.Users.Base, cfg.Groups.Base, cfg.Groups.Attribute = test.deref, test.base, test.groups, test.attribute
+		cfg.Deref, cfg.Users.Base, cfg.Groups.Base, cfg.Groups.Attribute = test.deref, new(test.base), new(test.groups), test.attribute
 		p := newProvider(t, cfg)
 		for name, want := range map[string]string{"jane": test.jane, "june": test.june, "jack": test.jack} {
 			id, err := login(t, p, name, "pw")

@@ -28,8 +28,8 @@ func BenchmarkLogin(b *testing.B) {
 		groups ldap.Groups
 	}{
 		{"without groups", ldap.Groups{}},
-		{"groups by memberOf", ldap.Groups{Base: s.Groups, Attribute: "memberOf"}},
-		{"groups by filter", ldap.Groups{Base: s.Groups}},
+		{"groups by memberOf", ldap.Groups{Base: new(s.Groups), Attribute: "memberOf"}},
+		{"groups by filter", ldap.Groups{Base: new(s.Groups)}},
 	} {
 		b.Run(way.name, func(b *testing.B) {
 			cfg := slapdConfig(s)

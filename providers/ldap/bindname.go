@@ -74,7 +74,7 @@ func (p *Provider) lookupBindName(began time.Time, user string, values func(stri
 	}
 	b := firstBind{
 		name: p.bindName.expand(values, strings.Clone), shareKey: "name " + providers.Login(user).Key(),
-		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.filter(values),
+		base: p.cfg.Users.base(), scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.filter(values),
 	}
 	return &providers.Account{Prove: func(ctx context.Context, password providers.LoginPassword) (*providers.Identity, error) {
 		return p.proveFirst(ctx, began, b, password.Secret)

@@ -88,10 +88,11 @@ type Config struct {
 
 // Users is the users table of an ldap provider.
 type Users struct {
-	// Base is the DN under which people are searched. Required, except with
-	// dn_template: then the default is the part of the template after its
-	// placeholders.
-	Base string `toml:"base"`
+	// Base is the DN under which people are searched. With the preset
+	// activedirectory "" is the whole forest: urls must then name global catalogs
+	// (port 3269, or 3268 with start_tls). Required, except with dn_template: then
+	// the default is the part of the template after its placeholders.
+	Base *string `toml:"base"`
 
 	// Scope is the search scope: "sub" (any depth below base) or "one" (directly
 	// below). Default "sub".
@@ -135,7 +136,8 @@ type Users struct {
 
 	// Domains are the domains of this directory in login names, before a backslash
 	// or after an @: ["CORP", "corp.example"]. Default: the domain in bind_name, else
-	// none; with the preset activedirectory those that the directory names.
+	// none; with the preset activedirectory those that the directory names, in a
+	// forest of all its domains.
 	Domains []string `toml:"domains"`
 
 	// Stamp lists the attributes that change with the password; a change ends the
@@ -161,8 +163,9 @@ type Users struct {
 // Groups is the groups table of an ldap provider.
 type Groups struct {
 	// Base is the DN under which groups are searched. Groups elsewhere are ignored,
-	// even if an attribute names them. Required for groups.
-	Base string `toml:"base"`
+	// even if an attribute names them. "" is the whole forest, as in users.base.
+	// Required for groups.
+	Base *string `toml:"base"`
 
 	// Scope is the search scope: "sub" (any depth below base) or "one" (directly
 	// below). Default "sub".
@@ -229,8 +232,22 @@ var derefs = map[string]int{
 // derefNever is the default of Config.Deref.
 const derefNever = "never"
 
+// base returns the DN under which people are searched, "" for the whole forest.
+func (u Users) base() string { return textOf(u.Base) }
+
+// base returns the DN under which groups are searched, "" for the whole forest.
+func (g Groups) base() string { return textOf(g.Base) }
+
+// textOf returns an optional text, "" if it is not set.
+func textOf(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
 // configured reports whether groups are configured.
-func (g Groups) configured() bool { return g.Base != "" }
+func (g Groups) configured() bool { return g.Base != nil }
 
 // ReadsGroups reports whether groups are configured.
 func (c Config) ReadsGroups() bool { return c.Groups.configured() }
@@ -257,7 +274,9 @@ func (c Config) WithDefaults() Config {
 		}
 	}
 	if c.Users.DNTemplate != "" {
-		fill(&c.Users.Base, parentOfTemplate(c.Users.DNTemplate))
+		if parent := parentOfTemplate(c.Users.DNTemplate); c.Users.Base == nil && parent != "" {
+			c.Users.Base = &parent
+		}
 		fill(&c.Users.Filter, "(objectClass=*)")
 	}
 	if c.Users.Domains == nil {

@@ -17,8 +17,8 @@ func validConfig(preset string) ldap.Config {
 	return ldap.Config{
 		Preset: preset, URLs: []string{"ldaps://dc1.corp.example"},
 		BindDN: "cn=svc,dc=corp,dc=example", BindPassword: secret.New("x"),
-		Users:  ldap.Users{Base: "ou=people,dc=corp,dc=example"},
-		Groups: ldap.Groups{Base: "ou=groups,dc=corp,dc=example"},
+		Users:  ldap.Users{Base: new("ou=people,dc=corp,dc=example")},
+		Groups: ldap.Groups{Base: new("ou=groups,dc=corp,dc=example")},
 	}
 }
 
@@ -105,8 +105,14 @@ func TestValidate(t *testing.T) {
 		{"bind name that is a DN", func(c *ldap.Config) { bindByName(c, "uid={user},dc=x") }, "users.bind_name", "users.dn_template"},
 		{"bind name and template", func(c *ldap.Config) { bindByName(c, "{user}@x"); c.Users.DNTemplate = "uid={user},dc=x" }, "users.bind_name", "leave one out"},
 		{"bind name and service account", func(c *ldap.Config) { bindByName(c, "{user}@x"); c.BindDN = "cn=svc,dc=x" }, "users.bind_name", "leave out bind_dn"},
-		{"no base", func(c *ldap.Config) { c.Users.Base = "" }, "users.base", "is required"},
-		{"base that is not a DN", func(c *ldap.Config) { c.Users.Base = "people" }, "users.base", "is not a DN"},
+		{"no base", func(c *ldap.Config) { c.Users.Base = nil }, "users.base", "is required"},
+		{"an empty base (A8)", func(c *ldap.Config) { c.Users.Base = new("") }, "users.base", "is empty"},
+		{"an empty base for groups (A8)", func(c *ldap.Config) { c.Groups.Base = new("") }, "groups.base", "is empty"},
+		{"the whole forest (C7)", func(c *ldap.Config) { c.Preset, c.Users.Base, c.Groups.Base = "activedirectory", new(""), new("") }, "", ""},
+		{"an empty base with a template", func(c *ldap.Config) {
+			c.Preset, c.Users.Base, c.Users.DNTemplate = "activedirectory", new(""), "CN={user},DC=x"
+		}, "users.base", "leave it out"},
+		{"base that is not a DN", func(c *ldap.Config) { c.Users.Base = new("people") }, "users.base", "is not a DN"},
 		{"malformed filter", func(c *ldap.Config) { c.Users.Filter = "(uid={user}" }, "users.filter", "is not a filter"},
 		{"filter without a placeholder", func(c *ldap.Config) { c.Users.Filter = "(uid=alice)" }, "users.filter", `put in "{user}"`},
 		{"unknown placeholder", func(c *ldap.Config) { c.Users.Filter = "(uid={username})" }, "users.filter", "there is {login} and {user}"},
@@ -192,8 +198,8 @@ func TestFingerprint(t *testing.T) {
 		same   bool
 	}{
 		{"other servers", func(c *ldap.Config) { c.URLs = []string{"ldaps://dc2"} }, true},
-		{"the base in another spelling", func(c *ldap.Config) { c.Users.Base = "OU=People, DC=corp, DC=example" }, true},
-		{"another base", func(c *ldap.Config) { c.Users.Base = "ou=people,dc=other,dc=example" }, false},
+		{"the base in another spelling", func(c *ldap.Config) { c.Users.Base = new("OU=People, DC=corp, DC=example") }, true},
+		{"another base", func(c *ldap.Config) { c.Users.Base = new("ou=people,dc=other,dc=example") }, false},
 		{"another subject", func(c *ldap.Config) { c.Users.Subject = "uid" }, false},
 		{"another filter", func(c *ldap.Config) { c.Users.Filter = "(mail={login})" }, true},
 	} {

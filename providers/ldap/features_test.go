@@ -53,7 +53,7 @@ func TestControlsAreAnnounced(t *testing.T) {
 				return ldaptest.Answer{Entries: []ldaptest.FakeEntry{fakeAlice}}
 			})
 			cfg := fakeConfig(f)
-			cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x"}
+			cfg.Groups = ldap.Groups{Base: new("ou=groups,dc=x")}
 			if test.template {
 				cfg.Users.DNTemplate = "uid={user},ou=people,dc=x"
 				cfg.BindDN, cfg.BindPassword = "", secret.Text{}

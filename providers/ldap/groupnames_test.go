@@ -55,7 +55,7 @@ func TestGroupBaseInAnySpelling(t *testing.T) {
 	for _, base := range []string{"ou=E\u0301quipe  Straße", "ou=Équipe Straße", "OU = équipe straße", "organizationalUnitName=Équipe Straße", "2.5.4.11=ÉQUIPE Straße"} {
 		for _, attribute := range []string{"", "memberOf"} {
 			cfg := slapdConfig(s)
-			cfg.Groups.Base, cfg.Groups.Attribute = base+","+s.Groups, attribute
+			cfg.Groups.Base, cfg.Groups.Attribute = new(base+","+s.Groups), attribute
 			checkGroups(t, newProvider(t, cfg), "alice", "contractors", "")
 		}
 	}
@@ -69,7 +69,7 @@ func TestGroupNameNotUTF8(t *testing.T) {
 		return ldaptest.Answer{Entries: []ldaptest.FakeEntry{alice}}, r.Operation == goldap.ApplicationSearchRequest
 	}))
 	cfg := fakeConfig(f)
-	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=corp,dc=example", Attribute: "memberOf"}
+	cfg.Groups = ldap.Groups{Base: new("ou=groups,dc=corp,dc=example"), Attribute: "memberOf"}
 	id := mustLogin(t, newProvider(t, cfg), "alice", "pw")
 	if !slices.Equal(id.Unsure, []string{providers.UnsureAll}) {
 		t.Errorf("a group whose name is not UTF-8: %q, unsure %q, want *", id.Groups, id.Unsure)
@@ -139,7 +139,7 @@ func TestOneNameOfTwoGroups(t *testing.T) {
 	for i, way := range ways {
 		cfg := slapdConfig(s)
 		cfg.Groups = way.groups
-		cfg.Groups.Base = s.Groups
+		cfg.Groups.Base = new(s.Groups)
 		cfg.Groups.Only = []string{"admins", "contractors"}
 		made[i] = newProvider(t, cfg)
 		checkGroups(t, made[i], "alice", "Admins contractors", "")
@@ -159,7 +159,7 @@ func TestOneNameOfTwoGroups(t *testing.T) {
 
 			cfg := slapdConfig(s)
 			cfg.Groups = way.groups
-			cfg.Groups.Base = s.Groups
+			cfg.Groups.Base = new(s.Groups)
 			cfg.Groups.Only = []string{"CN=admins, " + s.Groups, "contractors"}
 			p := newProvider(t, cfg)
 			checkGroups(t, p, "bob", "", "contractors")
@@ -230,7 +230,7 @@ func TestGroupNamesAreNormalized(t *testing.T) {
 			return a, true
 		}))
 		cfg := fakeConfig(f)
-		cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Filter: "(member={dn})", Name: "description"}
+		cfg.Groups = ldap.Groups{Base: new("ou=groups,dc=x"), Filter: "(member={dn})", Name: "description"}
 		checkGroups(t, newProvider(t, cfg), "alice", "", "équipe")
 	}
 }

@@ -36,7 +36,10 @@ type groupFinder struct {
 	dnAttribute   string     // the attribute that matches an entry's own DN
 	dns           *groupDNCache
 	sids          *sidCache
-	warnings      *warnings
+	open          openGroups
+
+	severalDomains func(ctx context.Context) (bool, error) // reports whether the groups are of a forest of several domains
+	warnings       *warnings
 }
 
 func newGroupFinder(cfg Config, warn *warnings) (*groupFinder, error) {
@@ -45,10 +48,10 @@ func newGroupFinder(cfg Config, warn *warnings) (*groupFinder, error) {
 	if cfg.Preset == presetAD {
 		g.dnAttribute = "distinguishedName"
 	}
-	if cfg.Preset != presetAD || !strings.EqualFold(cfg.Groups.Name, attrAccountName) {
+	if cfg.Preset != presetAD || cfg.searchesForest() || !strings.EqualFold(cfg.Groups.Name, attrAccountName) {
 		g.namesakes = newNameCache()
 	}
-	base, err := ldap.ParseDN(cfg.Groups.Base)
+	base, err := ldap.ParseDN(cfg.Groups.base())
 	if err != nil {
 		return nil, fmt.Errorf("groups.base: %w", err)
 	}
@@ -101,7 +104,14 @@ func (g *groupFinder) memberships(ctx context.Context, s searcher, e entry, user
 	if err != nil {
 		return nil, nil, err
 	}
-	names, unsure, problems := g.namer.Names(found)
+	open, all, err := g.unsureInForest(ctx, s, found)
+	if err != nil {
+		return nil, nil, err
+	}
+	names, unsure, problems := g.namer.Names(append(found, open...))
+	if all {
+		unsure = []string{providers.UnsureAll}
+	}
 	for _, problem := range problems {
 		g.warnings.add("groups.rename", problem)
 	}
@@ -170,13 +180,13 @@ func (g *groupFinder) directGroups(ctx context.Context, s searcher, e entry, use
 // search returns the groups under the base that match a filter.
 func (g *groupFinder) search(ctx context.Context, s searcher, filter string) ([]group, error) {
 	found, err := s.find(ctx, query{
-		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), filter: filter, attributes: []string{g.cfg.Name}, paged: true,
+		base: g.cfg.base(), scope: searchScope(g.cfg.Scope), filter: filter, attributes: []string{g.cfg.Name}, paged: true,
 	})
 	switch {
 	case resultCode(err) == ldap.LDAPResultNoSuchObject:
-		return nil, missingBaseError("groups.base", g.cfg.Base, err)
+		return nil, missingBaseError("groups.base", g.cfg.base(), err)
 	case err != nil:
-		return nil, fmt.Errorf("search for groups under %q: %w%s", g.cfg.Base, err, hint(err))
+		return nil, fmt.Errorf("search for groups under %q: %w%s", g.cfg.base(), err, hint(err))
 	}
 	if len(found) > maxGroups {
 		return nil, errTooManyGroups

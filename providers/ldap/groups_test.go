@@ -37,17 +37,17 @@ func TestGroups(t *testing.T) {
 		{"walk from memberOf", ldap.Groups{Attribute: "memberOf", Nested: "walk"}, []string{"all", "company", "devs"}, []string{"round-a", "round-b"}, []string{"all", "company"}},
 		{"walk from member and memberUid", ldap.Groups{Filter: "(|(member={dn})(memberUid={user}))", Nested: "walk"},
 			[]string{"all", "company", "devs", "ops"}, []string{"round-a", "round-b"}, []string{"all", "company", "ops"}},
-		{"scope one", ldap.Groups{Base: s.Base, Scope: "one"}, nil, nil, nil},
-		{"another base", ldap.Groups{Base: "ou=east," + s.Groups}, nil, nil, []string{"same"}},
-		{"another base, memberOf", ldap.Groups{Base: "ou=west," + s.Groups, Attribute: "memberOf"}, nil, nil, []string{"Same"}},
-		{"the whole tree", ldap.Groups{Base: s.Base}, []string{"devs", "outside"}, []string{"round-a"}, []string{"all"}},
+		{"scope one", ldap.Groups{Base: new(s.Base), Scope: "one"}, nil, nil, nil},
+		{"another base", ldap.Groups{Base: new("ou=east," + s.Groups)}, nil, nil, []string{"same"}},
+		{"another base, memberOf", ldap.Groups{Base: new("ou=west," + s.Groups), Attribute: "memberOf"}, nil, nil, []string{"Same"}},
+		{"the whole tree", ldap.Groups{Base: new(s.Base)}, []string{"devs", "outside"}, []string{"round-a"}, []string{"all"}},
 		{"only and rename", ldap.Groups{Nested: "walk", GroupNames: providers.GroupNames{Only: []string{"ALL", "dev*"}, Rename: map[string]string{"Devs": "developers"}}},
 			[]string{"all", "developers"}, nil, []string{"all"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := slapdConfig(s)
-			if test.groups.Base == "" {
-				test.groups.Base = s.Groups
+			if test.groups.Base == nil {
+				test.groups.Base = &s.Groups
 			}
 			cfg.Groups = test.groups
 			p := newProvider(t, cfg)
@@ -96,8 +96,8 @@ func TestUnreadableGroupsRefuseTheLogin(t *testing.T) {
 		groups ldap.Groups
 		want   error // nil for unavailable
 	}{
-		{"base that does not exist", ldap.Groups{Base: "ou=nowhere," + s.Base}, nil},
-		{"attribute that the entry lacks", ldap.Groups{Base: s.Groups, Filter: "(gidNumber={gidNumber})"}, providers.ErrRejected},
+		{"base that does not exist", ldap.Groups{Base: new("ou=nowhere," + s.Base)}, nil},
+		{"attribute that the entry lacks", ldap.Groups{Base: new(s.Groups), Filter: "(gidNumber={gidNumber})"}, providers.ErrRejected},
 	} {
 		cfg := slapdConfig(s)
 		cfg.Groups = test.groups
@@ -126,9 +126,9 @@ func TestManyGroups(t *testing.T) {
 		return nil
 	})
 	for _, groups := range []ldap.Groups{
-		{Base: s.Groups, Nested: "walk"},
-		{Base: s.Groups, Nested: "walk", Attribute: "memberOf"},
-		{Base: s.Groups, Nested: "walk", Attribute: "memberOf", Name: "entryUUID"},
+		{Base: &s.Groups, Nested: "walk"},
+		{Base: &s.Groups, Nested: "walk", Attribute: "memberOf"},
+		{Base: &s.Groups, Nested: "walk", Attribute: "memberOf", Name: "entryUUID"},
 	} {
 		cfg := slapdConfig(s)
 		cfg.Groups = groups

@@ -28,6 +28,9 @@ func (p *Provider) identify(ctx context.Context, s searcher, e entry) (*provider
 	if id.User, err = providers.UserName(name, id.FoldsCase); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.dn, err)
 	}
+	if err := p.checkNameInForest(ctx, s, name); err != nil {
+		return nil, err
+	}
 	if p.groups != nil {
 		if id.Groups, id.Unsure, err = p.groups.memberships(ctx, s, e, name); err != nil {
 			return nil, fmt.Errorf("groups of %s: %w", e.dn, err)

@@ -20,13 +20,12 @@ func (p *Provider) Inspect(ctx context.Context, login providers.Login) (*provide
 	if login == "" || !utf8.ValidString(string(login)) {
 		return nil, fmt.Errorf("%w: a name that is empty or not text", providers.ErrNotMine)
 	}
-	user, err := p.domains.stripDomain(ctx, string(login))
+	names, err := p.domains.readings(ctx, string(login))
 	if err != nil {
 		return nil, err
 	}
-	values := placeholderValues(string(login), user)
 	s := p.dir.inShare(serviceShare)
-	e, err := p.findOfLogin(ctx, s, values)
+	e, err := p.findOfLogin(ctx, s, names)
 	if err != nil {
 		return nil, err
 	}
@@ -35,11 +34,11 @@ func (p *Provider) Inspect(ctx context.Context, login providers.Login) (*provide
 
 // findOfLogin returns the entry that a login would bind as, whose errors are those of
 // the login.
-func (p *Provider) findOfLogin(ctx context.Context, s searcher, values func(string) string) (entry, error) {
+func (p *Provider) findOfLogin(ctx context.Context, s searcher, names []loginName) (entry, error) {
 	if p.dnTemplate == nil {
-		return p.findByFilter(ctx, s, values)
+		return p.findByFilter(ctx, s, names)
 	}
-	dn, filter, err := p.templateDN(values)
+	dn, filter, err := p.templateDN(names[0].values())
 	if err != nil {
 		return entry{}, err
 	}

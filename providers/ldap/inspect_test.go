@@ -47,7 +47,7 @@ func TestInspect(t *testing.T) {
 		{"template without a service account", func(c *ldap.Config) {
 			c.Users.DNTemplate, c.BindDN, c.BindPassword = "uid={user},"+s.People, "", secret.Text{}
 		}, "alice", providers.ErrCannotInspect, ""},
-		{"missing groups.base", func(c *ldap.Config) { c.Groups.Base = "ou=nowhere," + s.Base }, "alice", errUnavailable, ""},
+		{"missing groups.base", func(c *ldap.Config) { c.Groups.Base = new("ou=nowhere," + s.Base) }, "alice", errUnavailable, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := slapdConfig(s)

@@ -20,6 +20,7 @@ type Provider struct {
 	attributes   []string     // requested of a person's entry
 	groups       *groupFinder // nil: groups are not configured
 	dir          *directory
+	forest       bool // the servers are global catalogs
 	domains      *domains
 	accountCache *accountCache
 	refusalTimes *refusalTimes
@@ -45,7 +46,7 @@ var (
 // files of cfg.TLS and does not use the network.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		cfg: cfg, accountCache: newAccountCache(), refusalTimes: &refusalTimes{}, warnings: newWarnings(), pingCache: newPingCache(),
+		cfg: cfg, forest: cfg.searchesForest(), accountCache: newAccountCache(), refusalTimes: &refusalTimes{}, warnings: newWarnings(), pingCache: newPingCache(),
 	}
 	var err error
 	if p.userFilter, err = filterTemplate(cfg.Users.Filter, "login", "user"); err != nil {
@@ -59,8 +60,8 @@ func New(cfg Config) (*Provider, error) {
 	if p.bindName, err = parseTemplate(cfg.Users.BindName); err != nil {
 		return nil, fmt.Errorf("users.bind_name: %w", err)
 	}
-	if cfg.Users.Base != "" {
-		if p.userBase, err = ldap.ParseDN(cfg.Users.Base); err != nil {
+	if cfg.Users.base() != "" {
+		if p.userBase, err = ldap.ParseDN(cfg.Users.base()); err != nil {
 			return nil, fmt.Errorf("users.base: %w", err)
 		}
 	}
@@ -72,7 +73,10 @@ func New(cfg Config) (*Provider, error) {
 			return nil, err
 		}
 	}
-	p.domains = newDomains(cfg, p.dir.activeDirectoryDomains)
+	p.domains = newDomains(cfg, p.dir)
+	if p.groups != nil {
+		p.groups.severalDomains = p.severalDomains
+	}
 	p.attributes = p.personAttributes()
 	return p, nil
 }

@@ -20,18 +20,17 @@ func (p *Provider) Lookup(ctx context.Context, login providers.Login) (*provider
 	if login == "" || !utf8.ValidString(string(login)) {
 		return nil, fmt.Errorf("%w: a name that is empty or not text", providers.ErrNotMine)
 	}
-	user, err := p.domains.stripDomain(ctx, string(login))
+	names, err := p.domains.readings(ctx, string(login))
 	if err != nil {
 		return nil, err
 	}
-	values := placeholderValues(string(login), user)
 	if p.dnTemplate != nil {
-		return p.lookupTemplate(began, values)
+		return p.lookupTemplate(began, names[0].values())
 	}
 	if p.bindName != nil {
-		return p.lookupBindName(began, user, values)
+		return p.lookupBindName(began, names[0].user, names[0].values())
 	}
-	return p.lookupEntry(ctx, began, providers.Login(user).Key(), values)
+	return p.lookupEntry(ctx, began, names)
 }
 
 // placeholderValues returns the values of {login} and {user} for one login.
@@ -46,8 +45,10 @@ func placeholderValues(login, user string) func(string) string {
 
 // lookupEntry searches for the entry that Prove will bind as. The search takes a
 // connection in the share of the account that the login name's key led to last.
-func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string, values func(string) string) (*providers.Account, error) {
-	e, err := p.findByFilter(ctx, p.dir.inShare(p.accountCache.shareKey(key)), values)
+func (p *Provider) lookupEntry(ctx context.Context, began time.Time, names []loginName) (*providers.Account, error) {
+	last := names[len(names)-1]
+	key := providers.Login(last.user).Key() + last.domain
+	e, err := p.findByFilter(ctx, p.dir.inShare(p.accountCache.shareKey(key)), names)
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +62,16 @@ func (p *Provider) lookupEntry(ctx context.Context, began time.Time, key string,
 	}}, nil
 }
 
-// findByFilter returns the entry that users.filter finds for a login name. Its errors are
-// those of Lookup.
-func (p *Provider) findByFilter(ctx context.Context, s searcher, values func(string) string) (entry, error) {
-	e, err := p.findOne(ctx, s, p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), p.userFilter.filter(values))
+// findByFilter returns the entry that users.filter finds for the first reading of a login
+// name that has one. Its errors are those of Lookup.
+func (p *Provider) findByFilter(ctx context.Context, s searcher, names []loginName) (entry, error) {
+	var e entry
+	err := errNoEntry
+	for _, name := range names {
+		if e, err = p.findInDomain(ctx, s, name); !errors.Is(err, errNoEntry) {
+			break
+		}
+	}
 	switch {
 	case errors.Is(err, errNoEntry):
 		return entry{}, fmt.Errorf("%w: %w", providers.ErrNotMine, err)
@@ -113,6 +120,11 @@ func withoutAliases(found []entry) []entry {
 // findOne returns the one entry that matches, with all values of its attributes.
 func (p *Provider) findOne(ctx context.Context, s searcher, base string, scope int, filter string) (entry, error) {
 	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: 2})
+	return p.oneOf(ctx, s, found, err, base, scope, filter)
+}
+
+// oneOf returns the one entry among the results of a search.
+func (p *Provider) oneOf(ctx context.Context, s searcher, found []entry, err error, base string, scope int, filter string) (entry, error) {
 	if err == nil && p.cfg.Deref != derefNever {
 		found = withoutAliases(found)
 	}

@@ -23,8 +23,8 @@ func slapdConfig(s *ldaptest.Slapd) ldap.Config {
 		Preset: "openldap", URLs: []string{s.LDAPS}, TLS: tlsconf.Config{CA: s.CA},
 		BindDN: s.BindDN, BindPassword: secret.New(s.Password),
 		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,
-		Users:  ldap.Users{Base: s.People},
-		Groups: ldap.Groups{Base: s.Groups},
+		Users:  ldap.Users{Base: new(s.People)},
+		Groups: ldap.Groups{Base: new(s.Groups)},
 	}
 }
 

@@ -40,7 +40,7 @@ func TestNamesAreCached(t *testing.T) {
 		return ldaptest.Answer{}, false
 	}))
 	cfg := fakeConfig(f)
-	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Filter: "(member={dn})"}
+	cfg.Groups = ldap.Groups{Base: new("ou=groups,dc=x"), Filter: "(member={dn})"}
 	searches := func() (n int) {
 		for _, r := range f.Requests() {
 			if strings.Contains(r.Filter, "(cn=") {
@@ -87,8 +87,8 @@ func TestUniqueNamesNeedNoSearch(t *testing.T) {
 			return ldaptest.Answer{}
 		})
 		cfg := fakeConfig(f)
-		cfg.Preset, cfg.Users = "activedirectory", ldap.Users{Base: "ou=people,dc=x", Domains: []string{"X"}}
-		cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Name: name}
+		cfg.Preset, cfg.Users = "activedirectory", ldap.Users{Base: new("ou=people,dc=x"), Domains: []string{"X"}}
+		cfg.Groups = ldap.Groups{Base: new("ou=groups,dc=x"), Name: name}
 		checkGroups(t, newProvider(t, cfg), "alice", "Devs", "")
 		n := 0
 		for _, r := range f.Requests() {
@@ -112,7 +112,7 @@ func TestGroupNamesUnderPersonalRights(t *testing.T) {
 	}))
 	cfg := fakeConfig(f)
 	cfg.Users.DNTemplate, cfg.BindDN, cfg.BindPassword = "uid={user},ou=people,dc=x", "", secret.Text{}
-	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Filter: "(member={dn})"}
+	cfg.Groups = ldap.Groups{Base: new("ou=groups,dc=x"), Filter: "(member={dn})"}
 	p := newProvider(t, cfg)
 	checkGroups(t, p, "alice", "admins", "")
 	dn = "cn=admins,ou=team-x,ou=groups,dc=x"

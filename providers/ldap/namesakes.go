@@ -17,7 +17,7 @@ import (
 
 const (
 	// attrAccountName is unique in a domain of Active Directory ([MS-SAMR],
-	// section 3.1.1.8.4).
+	// section 3.1.1.8.4), and not in a forest.
 	attrAccountName = "sAMAccountName"
 
 	// nameTTL is the TTL of a name that one group has. ambiguousTTL is that of a
@@ -152,14 +152,14 @@ func (g *groupFinder) addNamesakes(ctx context.Context, s searcher, byName map[s
 // An error, such as a size limit, means that the groups are not known now.
 func (g *groupFinder) searchNames(ctx context.Context, s searcher, names []string, own map[string][]group) (map[string][]group, error) {
 	entries, err := s.find(ctx, query{
-		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), attributes: []string{g.cfg.Name}, paged: true,
+		base: g.cfg.base(), scope: searchScope(g.cfg.Scope), attributes: []string{g.cfg.Name}, paged: true,
 		filter: orFilter(names, func(name string) string { return g.nameFilter(own[name][0].name) }),
 	})
 	switch {
 	case resultCode(err) == ldap.LDAPResultNoSuchObject:
-		return nil, missingBaseError("groups.base", g.cfg.Base, err)
+		return nil, missingBaseError("groups.base", g.cfg.base(), err)
 	case err != nil:
-		return nil, fmt.Errorf("search for groups of the same name under %q: %w%s", g.cfg.Base, err, hint(err))
+		return nil, fmt.Errorf("search for groups of the same name under %q: %w%s", g.cfg.base(), err, hint(err))
 	}
 	if len(entries) > maxGroups {
 		return nil, errTooManyGroups

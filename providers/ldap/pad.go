@@ -86,7 +86,7 @@ func (p *Provider) Pad(ctx context.Context, began time.Time, login providers.Log
 	}
 	dn := "cn=" + rand.Text()
 	if p.userBase != nil {
-		dn += "," + p.cfg.Users.Base
+		dn += "," + p.cfg.Users.base()
 	}
 	_ = p.dir.checkPassword(ctx, "name "+login.Key(), dn, secret.New(rand.Text())) // only its time counts
 	waitUntil(ctx, began.Add(roundUp(time.Since(began))))

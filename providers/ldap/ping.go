@@ -85,7 +85,7 @@ func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
 		return append(found, *cause), nil
 	}
 	found = append(found, aboutPeople...)
-	refused := slices.ContainsFunc(aboutPeople.Faults(), func(f providers.Finding) bool { return f.Key == "bind_dn" })
+	refused := slices.ContainsFunc(aboutPeople.Faults(), func(f providers.Finding) bool { return f.Key == "bind_dn" || f.Key == "urls" })
 	if p.groups != nil && !refused { // else the groups have the same fault
 		found = append(found, p.inspectGroups(ctx, people)...)
 	}

@@ -22,7 +22,7 @@ func TestPing(t *testing.T) {
 		{"without TLS", func(c *ldap.Config) { c.URLs, c.Insecure = []string{s.URL}, true }, []string{"OpenLDAP, without TLS"}},
 		{"one of two servers is down", func(c *ldap.Config) { c.URLs = []string{"ldaps://127.0.0.1:" + ldaptest.FreePort(t), s.LDAPS} }, []string{"connect to ldaps://127.0.0.1", "OpenLDAP, TLS"}},
 		{"missing attribute", func(c *ldap.Config) { c.Users.Name = "mail" }, []string{"do not show one mail, and cannot log in"}},
-		{"missing base", func(c *ldap.Config) { c.Users.Base = "ou=nowhere," + s.Base }, []string{"fault (users.base):"}},
+		{"missing base", func(c *ldap.Config) { c.Users.Base = new("ou=nowhere," + s.Base) }, []string{"fault (users.base):"}},
 		{"no stamp attribute", func(c *ldap.Config) { c.Users.Stamp = []string{"pwdLastSet"} }, []string{"a changed password does not end their sessions"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

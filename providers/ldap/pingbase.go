@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	ldap "github.com/go-ldap/ldap/v3"
@@ -18,6 +19,14 @@ const containers = "(|(objectClass=organizationalUnit)(objectClass=container)(ob
 
 // maxNamed bounds the entries and values that a finding names.
 const maxNamed = 8
+
+// place returns a base as a finding names it.
+func place(base string) string {
+	if base == "" {
+		return `"" (the whole forest)`
+	}
+	return strconv.Quote(base)
+}
 
 // account names the account that searches, as the subject of a sentence.
 func (p *Provider) account() string {
@@ -42,14 +51,17 @@ func (p *Provider) searchFault(ctx context.Context, key, base string, err error)
 	case resultCode(err) == ldap.LDAPResultNoSuchObject, resultCode(err) == ldap.LDAPResultReferral:
 		return p.missingBase(ctx, key, base)
 	case own != "":
-		return providers.Faultf(own, "search under %q: %v", base, err)
+		return providers.Faultf(own, "search under %s: %v", place(base), err)
 	}
-	return providers.Faultf(key, "search under %q: %v%s", base, err, hint(err))
+	return providers.Faultf(key, "search under %s: %v%s", place(base), err, hint(err))
 }
 
 // missingBase returns the fault of a base that does not exist or is hidden: it names the
 // nearest entry above that the directory shows, and what that one contains.
 func (p *Provider) missingBase(ctx context.Context, key, base string) providers.Finding {
+	if base == "" {
+		return providers.Faultf("urls", "%s is empty, for the whole forest, and the servers are no global catalogs: write port 3269 in urls, or 3268 with start_tls", key)
+	}
 	contexts := p.shownContexts(ctx)
 	if len(contexts) > 0 && !isUnderAny(contexts, base) {
 		return providers.Faultf(key, "%q is not in this directory, which holds %s: write a DN under that", base, providers.Quoted(contexts))

@@ -29,22 +29,23 @@ const (
 func (p *Provider) inspectGroups(ctx context.Context, people []entry) providers.Findings {
 	cfg := p.cfg.Groups
 	groups, err := p.dir.find(ctx, query{
-		base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: maxCounted,
+		base: cfg.base(), scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: maxCounted,
 	})
-	groups = withoutBase(groups, cfg.Base)
+	groups = withoutBase(groups, cfg.base())
 	switch {
 	case err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded:
-		return providers.Findings{p.searchFault(ctx, "groups.base", cfg.Base, err)}
+		return providers.Findings{p.searchFault(ctx, "groups.base", cfg.base(), err)}
 	case len(groups) == 0:
 		return providers.Findings{p.noGroups(ctx)}
 	}
-	found := providers.Findings{providers.Infof("%s entries under %q have a %s", formatCount(len(groups), err), cfg.Base, cfg.Name)}
-	if nameless := p.sampleOf(ctx, cfg.Base, cfg.Scope, "(&"+groupClasses+"(!("+cfg.Name+"=*)))"); len(nameless) > 0 {
+	found := providers.Findings{providers.Infof("%s entries under %s have a %s", formatCount(len(groups), err), place(cfg.base()), cfg.Name)}
+	if nameless := p.sampleOf(ctx, cfg.base(), cfg.Scope, "(&"+groupClasses+"(!("+cfg.Name+"=*)))"); len(nameless) > 0 {
 		found = append(found, providers.Warningf("groups.name", "some groups show no %s, such as %s: rules that deny a group hold for all their members", cfg.Name, nameless[0].dn))
 	}
 	if err == nil && !p.keepsAny(groups) {
 		return append(found, providers.Faultf("groups.only", "groups.only keeps none of these groups, so that everybody is in none"))
 	}
+	found = append(found, p.inspectForest(ctx)...)
 	if len(people) == 0 {
 		return found
 	}
@@ -63,18 +64,18 @@ func (p *Provider) keepsAny(groups []entry) bool {
 // noGroups returns the fault of a base under which no entry has a group's name.
 func (p *Provider) noGroups(ctx context.Context) providers.Finding {
 	g := p.cfg.Groups
-	groups := p.sampleOf(ctx, g.Base, g.Scope, groupClasses)
-	below := p.sampleOf(ctx, g.Base, g.Scope, anyEntry)
+	groups := p.sampleOf(ctx, g.base(), g.Scope, groupClasses)
+	below := p.sampleOf(ctx, g.base(), g.Scope, anyEntry)
 	switch {
-	case g.Scope == scopeOne && len(p.sampleOf(ctx, g.Base, scopeSub, groupClasses)) > 0:
-		return providers.Faultf("groups.scope", `no group is directly under %q, but deeper ones are: write groups.scope = "sub"`, g.Base)
+	case g.Scope == scopeOne && len(p.sampleOf(ctx, g.base(), scopeSub, groupClasses)) > 0:
+		return providers.Faultf("groups.scope", `no group is directly under %s, but deeper ones are: write groups.scope = "sub"`, place(g.base()))
 	case len(groups) > 0:
-		return providers.Faultf("groups.name", "no entry under %q shows a %s; the group %s is there%s: correct groups.name, or let %s read it",
-			g.Base, g.Name, groups[0].dn, p.suggest(ctx, groups[0].dn, []string{"cn", attrAccountName, "ou"}), p.account())
+		return providers.Faultf("groups.name", "no entry under %s shows a %s; the group %s is there%s: correct groups.name, or let %s read it",
+			place(g.base()), g.Name, groups[0].dn, p.suggest(ctx, groups[0].dn, []string{"cn", attrAccountName, "ou"}), p.account())
 	case len(below) > 0:
-		return providers.Faultf("groups.base", "%s sees no groups under %q: there are %s; write another DN in groups.base, or let it read the groups", p.account(), g.Base, nameEntries(below[:min(3, len(below))]))
+		return providers.Faultf("groups.base", "%s sees no groups under %s: there are %s; write another DN in groups.base, or let it read the groups", p.account(), place(g.base()), nameEntries(below[:min(3, len(below))]))
 	}
-	return providers.Faultf("groups.base", "%q is empty, or %s may not read what is below it: write another DN in groups.base, or let it read the groups", g.Base, p.account())
+	return providers.Faultf("groups.base", "%q is empty, or %s may not read what is below it: write another DN in groups.base, or let it read the groups", g.base(), p.account())
 }
 
 // inspectMemberships finds the groups of the first people as a login does, and reports
@@ -156,7 +157,7 @@ func (p *Provider) noMemberships(ctx context.Context, asked int) providers.Findi
 	var other string
 	for _, attribute := range memberAttributes {
 		groups, _ := p.dir.find(ctx, query{
-			base: cfg.Base, scope: searchScope(cfg.Scope), filter: "(" + attribute + "=*)", attributes: []string{attribute}, sizeLimit: maxNamed,
+			base: cfg.base(), scope: searchScope(cfg.Scope), filter: "(" + attribute + "=*)", attributes: []string{attribute}, sizeLimit: maxNamed,
 		})
 		for _, group := range groups {
 			values := group.texts(attribute)
@@ -180,8 +181,8 @@ func (p *Provider) noMemberships(ctx context.Context, asked int) providers.Findi
 	if other != "" {
 		return providers.Faultf("groups.nested", `no groups are found for the first %d people; groups are in other groups, as %s: write groups.nested = %q`, asked, other, p.nestedAdvice())
 	}
-	return providers.Faultf("groups.base", "no groups are found for the first %d people, and no group under %q shows one of the people as its member: put people into the groups, write another DN in groups.base or users.base, or let %s read %s",
-		asked, cfg.Base, p.account(), strings.Join(memberAttributes, ", "))
+	return providers.Faultf("groups.base", "no groups are found for the first %d people, and no group under %s shows one of the people as its member: put people into the groups, write another DN in groups.base or users.base, or let %s read %s",
+		asked, place(cfg.base()), p.account(), strings.Join(memberAttributes, ", "))
 }
 
 // memberKind is what a member of a group is.
@@ -197,7 +198,7 @@ const (
 func (p *Provider) kindOfMember(ctx context.Context, attribute, value string) (memberKind, string) {
 	q := query{base: value, scope: ldap.ScopeBaseObject, filter: p.peopleFilter(), attributes: []string{"1.1"}, sizeLimit: 2}
 	if attribute == "memberUid" {
-		q.base, q.scope, q.filter = p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), p.userFilter.filter(placeholderValues(value, value))
+		q.base, q.scope, q.filter = p.cfg.Users.base(), searchScope(p.cfg.Users.Scope), p.userFilter.filter(placeholderValues(value, value))
 	} else if !isDN(value) {
 		return memberOther, ""
 	}
@@ -256,7 +257,7 @@ func (p *Provider) inspectNested(ctx context.Context, groups []entry) providers.
 			return p.groups.filter.filter(func(string) string { return e.dn })
 		})
 	}
-	outer := p.sampleOf(ctx, cfg.Base, cfg.Scope, filter)
+	outer := p.sampleOf(ctx, cfg.base(), cfg.Scope, filter)
 	if len(outer) == 0 {
 		return nil
 	}
@@ -288,7 +289,7 @@ func (p *Provider) inspectPrimaryGroup(ctx context.Context, e entry, found []pro
 	default:
 		return nil
 	}
-	for _, primary := range p.sampleOf(ctx, cfg.Base, cfg.Scope, filter) {
+	for _, primary := range p.sampleOf(ctx, cfg.base(), cfg.Scope, filter) {
 		one := p.groups.dns.found(primary.dn)
 		if !slices.ContainsFunc(found, func(g providers.FoundGroup) bool { return g.ID == one.id }) {
 			return providers.Findings{providers.Warningf(key, "%s is the primary group of %s (%s), and is not found: if rules name such groups, write %s", primary.dn, e.dn, attribute, advice)}

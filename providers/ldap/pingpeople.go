@@ -27,17 +27,17 @@ const attrPrincipal = "krbPrincipalName" // MIT Kerberos
 // and what they lack. It returns these entries, at most maxCounted, or none after a fault.
 func (p *Provider) inspectPeople(ctx context.Context) (providers.Findings, []entry) {
 	people, err := p.dir.find(ctx, query{
-		base: p.cfg.Users.Base, scope: searchScope(p.cfg.Users.Scope), filter: p.peopleFilter(), sizeLimit: maxCounted,
+		base: p.cfg.Users.base(), scope: searchScope(p.cfg.Users.Scope), filter: p.peopleFilter(), sizeLimit: maxCounted,
 		attributes: slices.Concat([]string{p.cfg.Users.Name, p.cfg.Users.Subject, attrPrincipal}, p.cfg.Users.State, p.cfg.Users.Stamp, p.cfg.Claims),
 	})
-	people = withoutBase(people, p.cfg.Users.Base)
+	people = withoutBase(people, p.cfg.Users.base())
 	switch {
 	case err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded:
-		return providers.Findings{p.searchFault(ctx, "users.base", p.cfg.Users.Base, err)}, nil
+		return providers.Findings{p.searchFault(ctx, "users.base", p.cfg.Users.base(), err)}, nil
 	case len(people) == 0:
 		return providers.Findings{p.noPeople(ctx)}, nil
 	}
-	found := providers.Findings{providers.Infof("%s people under %q match users.filter", formatCount(len(people), err), p.cfg.Users.Base)}
+	found := providers.Findings{providers.Infof("%s people under %s match users.filter", formatCount(len(people), err), place(p.cfg.Users.base()))}
 	found = append(found, p.inspectNames(ctx, people)...)
 	found = append(found, p.inspectSubjects(ctx, people)...)
 	found = append(found, p.inspectStates(people)...)
@@ -82,20 +82,20 @@ func count(entries []entry, has func(entry) bool) int {
 // noPeople returns the fault of a base under which no entry matches users.filter.
 func (p *Provider) noPeople(ctx context.Context) providers.Finding {
 	u := p.cfg.Users
-	people := p.sampleOf(ctx, u.Base, u.Scope, personClasses)
-	below := p.sampleOf(ctx, u.Base, u.Scope, anyEntry)
+	people := p.sampleOf(ctx, u.base(), u.Scope, personClasses)
+	below := p.sampleOf(ctx, u.base(), u.Scope, anyEntry)
 	switch {
-	case u.Scope == scopeOne && len(p.sampleOf(ctx, u.Base, scopeSub, p.peopleFilter())) > 0:
-		return providers.Faultf("users.scope", `no entry directly under %q matches users.filter, but deeper ones do: write users.scope = "sub"`, u.Base)
+	case u.Scope == scopeOne && len(p.sampleOf(ctx, u.base(), scopeSub, p.peopleFilter())) > 0:
+		return providers.Faultf("users.scope", `no entry directly under %s matches users.filter, but deeper ones do: write users.scope = "sub"`, place(u.base()))
 	case len(people) > 0:
-		return providers.Faultf("users.filter", "no entry under %q matches %s, whatever the name; %s are there%s: correct users.filter",
-			u.Base, p.peopleFilter(), nameEntries(people[:min(3, len(people))]), p.suggest(ctx, people[0].dn, nameAttributes))
+		return providers.Faultf("users.filter", "no entry under %s matches %s, whatever the name; %s are there%s: correct users.filter",
+			place(u.base()), p.peopleFilter(), nameEntries(people[:min(3, len(people))]), p.suggest(ctx, people[0].dn, nameAttributes))
 	case len(below) > 0:
-		return providers.Faultf("users.base", "%s sees no people under %q: there are %s; write another DN in users.base, or let it read the people", p.account(), u.Base, nameEntries(below[:min(3, len(below))]))
-	case isUnderAny([]string{u.Base}, p.cfg.BindDN):
-		return providers.Faultf("bind_dn", "%s sees nothing under %q but itself: %s", p.account(), u.Base, p.readRights())
+		return providers.Faultf("users.base", "%s sees no people under %s: there are %s; write another DN in users.base, or let it read the people", p.account(), place(u.base()), nameEntries(below[:min(3, len(below))]))
+	case isUnderAny([]string{u.base()}, p.cfg.BindDN):
+		return providers.Faultf("bind_dn", "%s sees nothing under %s but itself: %s", p.account(), place(u.base()), p.readRights())
 	}
-	return providers.Faultf("users.base", "%q is empty, or %s may not read what is below it: write another DN in users.base, or let it read the people", u.Base, p.account())
+	return providers.Faultf("users.base", "%q is empty, or %s may not read what is below it: write another DN in users.base, or let it read the people", u.base(), p.account())
 }
 
 // suggest returns a part of a sentence with the attributes that an entry shows.
@@ -235,7 +235,10 @@ func loginAttributes(filter string) []string {
 // inspectStamps reports how many people show no attribute that changes with the password.
 func (p *Provider) inspectStamps(people []entry) providers.Findings {
 	stamp := p.cfg.Users.Stamp
-	const effect = "a changed password does not end their sessions"
+	effect := "a changed password does not end their sessions"
+	if p.forest {
+		effect += " (a global catalog has only the attributes that are replicated to it: have these replicated, or configure a provider for each domain)"
+	}
 	if stamp != nil && len(stamp) == 0 {
 		return providers.Findings{providers.Infof("users.stamp is empty, as it is written: %s", effect)}
 	}

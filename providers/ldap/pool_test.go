@@ -20,7 +20,7 @@ func newTestDirectory(t *testing.T, f *ldaptest.Fake) *directory {
 	t.Helper()
 	cfg := Config{
 		Preset: "openldap", URLs: []string{f.URL}, Insecure: true,
-		BindDN: "cn=svc,dc=x", BindPassword: secret.New("x"), Users: Users{Base: "dc=x"},
+		BindDN: "cn=svc,dc=x", BindPassword: secret.New("x"), Users: Users{Base: new("dc=x")},
 	}.WithDefaults()
 	d, err := newDirectory(cfg)
 	if err != nil {

@@ -17,7 +17,7 @@ func TestPresetKeys(t *testing.T) {
 		for _, field := range reflect.VisibleFields(reflect.TypeFor[preset]()) {
 			key := field.Tag.Get("key")
 			for _, value := range own[field.Type] {
-				cfg := Config{Preset: name, Groups: Groups{Base: "ou=groups,dc=x"}}
+				cfg := Config{Preset: name, Groups: Groups{Base: new("ou=groups,dc=x")}}
 				at := fieldOfKey(reflect.ValueOf(&cfg).Elem(), key)
 				if !at.IsValid() || at.Type() != field.Type {
 					t.Fatalf("preset.%s has no key of its type: its tag names %q", field.Name, key)

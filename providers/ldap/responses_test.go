@@ -42,7 +42,7 @@ func fakeConfig(f *ldaptest.Fake) ldap.Config {
 	return ldap.Config{
 		Preset: "openldap", URLs: []string{f.URL}, Insecure: true,
 		BindDN: "cn=svc,dc=x", BindPassword: secret.New("svcpw"),
-		Users: ldap.Users{Base: "ou=people,dc=x"},
+		Users: ldap.Users{Base: new("ou=people,dc=x")},
 	}
 }
 
@@ -241,7 +241,7 @@ func TestRangeRetrieval(t *testing.T) {
 				return ldaptest.Answer{Entries: []ldaptest.FakeEntry{{DN: fakeAlice.DN, Attributes: attributes}}}
 			})
 			cfg := fakeConfig(f)
-			cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x", Attribute: "memberOf"}
+			cfg.Groups = ldap.Groups{Base: new("ou=groups,dc=x"), Attribute: "memberOf"}
 			id, err := login(t, newProvider(t, cfg), "alice", "alicepw")
 			if test.want < 0 {
 				wantUnavailable(t, "Authenticate", time.Now(), err)

@@ -23,7 +23,7 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 		return nil, fmt.Errorf("%w: %w", providers.ErrGone, err)
 	}
 	search := p.dir.inShare(accountShareKey(id.Subject))
-	e, err := p.findOne(ctx, search, p.cfg.Users.Base, searchScope(p.cfg.Users.Scope), "(&"+subject+p.userFilter.wildcardFilter()+")")
+	e, err := p.findOne(ctx, search, p.cfg.Users.base(), searchScope(p.cfg.Users.Scope), "(&"+subject+p.userFilter.wildcardFilter()+")")
 	switch {
 	case errors.Is(err, errNoEntry):
 		return nil, fmt.Errorf("%w: %w for %s", providers.ErrGone, errNoEntry, id.Subject)

@@ -23,8 +23,8 @@ func sambaConfig(s *ldaptest.Samba) ldap.Config {
 		Preset: "activedirectory", URLs: []string{s.LDAPS}, TLS: tlsconf.Config{CA: s.CA},
 		BindDN: s.BindDN, BindPassword: secret.New(s.Password),
 		Timeout: 10 * time.Second, DialTimeout: 5 * time.Second,
-		Users:  ldap.Users{Base: s.People},
-		Groups: ldap.Groups{Base: s.Groups},
+		Users:  ldap.Users{Base: new(s.People)},
+		Groups: ldap.Groups{Base: new(s.Groups)},
 	}
 }
 
@@ -125,7 +125,7 @@ func TestActiveDirectory(t *testing.T) {
 	})
 	t.Run("references to other servers are counted and not followed", func(t *testing.T) {
 		cfg := sambaConfig(s)
-		cfg.Users.Base = s.Base // whose search ends with references to the DNS partitions and the configuration
+		cfg.Users.Base = new(s.Base) // whose search ends with references to the DNS partitions and the configuration
 		p := newProvider(t, cfg)
 		mustLogin(t, p, "alice", "alice-Pw1")
 		found, err := p.Ping(t.Context())
@@ -134,6 +134,34 @@ func TestActiveDirectory(t *testing.T) {
 		}
 		if all := found.String(); !strings.Contains(all, "references to other servers were not followed") {
 			t.Errorf("Ping() = %s\nwant a line on references", all)
+		}
+	})
+	t.Run("the whole forest at the global catalog (C7)", func(t *testing.T) {
+		cfg := sambaConfig(s)
+		cfg.URLs, cfg.Users.Base, cfg.Groups.Base = []string{s.LDAPS + ":3269"}, new(""), new("")
+		for _, nested := range []string{"token_groups", "in_chain"} {
+			cfg.Groups.Nested = nested
+			p := newProvider(t, cfg)
+			for _, name := range []string{"alice", `ADEX\alice`, "alice@ad.example.org", `ad.example.org\alice`} {
+				// A forest of one domain: its global catalogs know all members.
+				id := mustLogin(t, p, name, "alice-Pw1")
+				if want := []string{"Domain Users", "Users", "inner", "middle", "outer"}; id.User != "alice" || !slices.Equal(id.Groups, want) || len(id.Unsure) > 0 {
+					t.Errorf("Authenticate(%q) with %s = %s in %q, unsure %q, want alice in %q", name, nested, id.User, id.Groups, id.Unsure, want)
+				}
+				if _, err := p.Revalidate(t.Context(), id); err != nil {
+					t.Errorf("Revalidate(%q) = %v", name, err)
+				}
+			}
+			if _, err := login(t, p, `OTHER\alice`, "alice-Pw1"); !errors.Is(err, providers.ErrNotMine) {
+				t.Errorf("Authenticate with another domain = %v, want ErrNotMine", err)
+			}
+			if got := problems(t, cfg, providers.SeverityFault); len(got) > 0 {
+				t.Errorf("Ping() = %v, want no fault", got)
+			}
+		}
+		cfg.URLs = []string{s.LDAPS} // no global catalog
+		if got := problems(t, cfg, providers.SeverityFault); len(got) != 1 || got[0].Key != "urls" {
+			t.Errorf("Ping() with an empty base at a domain controller = %v, want a fault", got)
 		}
 	})
 	t.Run("the service account binds with its UPN", func(t *testing.T) {
@@ -184,11 +212,11 @@ func testActiveDirectoryWrongValues(t *testing.T, s *ldaptest.Samba) {
 			c.BindDN, c.BindPassword = s.Person("carol"), secret.New("carol-Pw1")
 		}, "bind_dn", "account disabled (data 533)"},
 		{"no bind_dn", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", secret.Text{} }, "bind_dn", "refuses anonymous searches"},
-		{"users.base in another domain", func(c *ldap.Config) { c.Users.Base = "OU=People,DC=corp,DC=example" }, "users.base", `holds "DC=ad,DC=example,DC=org"`},
-		{"users.base that does not exist", func(c *ldap.Config) { c.Users.Base = "OU=Persons," + s.Base }, "users.base", "contains "},
+		{"users.base in another domain", func(c *ldap.Config) { c.Users.Base = new("OU=People,DC=corp,DC=example") }, "users.base", `holds "DC=ad,DC=example,DC=org"`},
+		{"users.base that does not exist", func(c *ldap.Config) { c.Users.Base = new("OU=Persons," + s.Base) }, "users.base", "contains "},
 		{"users.filter", func(c *ldap.Config) { c.Users.Filter = "(uid={user})" }, "users.filter", "with sAMAccountName, userPrincipalName"},
 		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "entryUUID" }, "users.subject", "with objectGUID"},
-		{"groups.base", func(c *ldap.Config) { c.Groups.Base = "OU=Groups," + s.Base }, "groups.base", "contains "},
+		{"groups.base", func(c *ldap.Config) { c.Groups.Base = new("OU=Groups," + s.Base) }, "groups.base", "contains "},
 		{"groups.filter", func(c *ldap.Config) { c.Groups.Filter = "(uniqueMember={dn})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
 	})
 	testWrongValues(t, good, providers.SeverityWarning, []wrongValue{
@@ -294,9 +322,9 @@ func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
 	}{
 		{"token groups", func(*ldap.Groups) {}, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
 		{"in chain", func(g *ldap.Groups) { g.Nested = "in_chain" }, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
-		{"token groups of the whole domain", func(g *ldap.Groups) { g.Base = s.Base },
+		{"token groups of the whole domain", func(g *ldap.Groups) { g.Base = new(s.Base) },
 			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
-		{"in chain of the whole domain", func(g *ldap.Groups) { g.Base, g.Nested = s.Base, "in_chain" },
+		{"in chain of the whole domain", func(g *ldap.Groups) { g.Base, g.Nested = new(s.Base), "in_chain" },
 			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
 		// memberOf and member do not cover the primary group.
 		{"memberOf", func(g *ldap.Groups) { g.Attribute = "memberOf" }, []string{"inner"}, []string{"middle"}},

@@ -97,11 +97,11 @@ func (g *groupFinder) tokenGroups(ctx context.Context, s searcher, e entry) ([]g
 // also which SIDs have none.
 func (g *groupFinder) searchSIDs(ctx context.Context, s searcher, sids []string) ([]group, error) {
 	found, err := s.find(ctx, query{
-		base: g.cfg.Base, scope: searchScope(g.cfg.Scope), attributes: []string{attrSID, g.cfg.Name}, paged: true,
+		base: g.cfg.base(), scope: searchScope(g.cfg.Scope), attributes: []string{attrSID, g.cfg.Name}, paged: true,
 		filter: orFilter(sids, func(sid string) string { return "(" + attrSID + "=" + escapeBytes([]byte(sid)) + ")" }),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("search for groups under %q: %w", g.cfg.Base, err)
+		return nil, fmt.Errorf("search for groups under %q: %w", g.cfg.base(), err)
 	}
 	named := make(map[string]group, len(found))
 	for _, e := range found {

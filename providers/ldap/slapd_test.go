@@ -99,18 +99,18 @@ func TestLogins(t *testing.T) {
 		{"subject by a missing attribute", func(c *ldap.Config) { c.Users.Subject = "employeeNumber" }, "alice", "alicepw", providers.ErrRejected, "employeeNumber"},
 		{"excluded by the filter", func(c *ldap.Config) { c.Users.Filter = "(&(uid={user})(title=Captain))" }, "bob", "bobpw", providers.ErrNotMine, ""},
 		{"included by the filter", func(c *ldap.Config) { c.Users.Filter = "(&(uid={user})(title=Captain))" }, "alice", "alicepw", nil, "alice"},
-		{"scope one", func(c *ldap.Config) { c.Users.Base, c.Users.Scope = s.Base, "one" }, "alice", "alicepw", providers.ErrNotMine, ""},
+		{"scope one", func(c *ldap.Config) { c.Users.Base, c.Users.Scope = new(s.Base), "one" }, "alice", "alicepw", providers.ErrNotMine, ""},
 		{"locked for good", func(*ldap.Config) {}, "carol", "carolpw", providers.ErrRejected, "uid=carol"},
 		{"must change the password", func(*ldap.Config) {}, "dave", "davepw", providers.ErrRejected, "must change the password"},
 		{"expired", func(*ldap.Config) {}, "erin", "erinpw", providers.ErrRejected, "expired (shadowExpire)"},
 		{"without a preset", func(c *ldap.Config) {
 			c.Preset = ""
-			c.Users = ldap.Users{Base: s.People, Filter: "(uid={login})", Name: "uid", Subject: "entryUUID"}
+			c.Users = ldap.Users{Base: new(s.People), Filter: "(uid={login})", Name: "uid", Subject: "entryUUID"}
 			c.Groups.Filter = "(member={dn})"
 		}, "alice", "alicepw", nil, "alice"},
 		{"without a preset, expired", func(c *ldap.Config) {
 			c.Preset = ""
-			c.Users = ldap.Users{Base: s.People, Filter: "(uid={login})", Name: "uid", Subject: "entryUUID"}
+			c.Users = ldap.Users{Base: new(s.People), Filter: "(uid={login})", Name: "uid", Subject: "entryUUID"}
 			c.Groups.Filter = "(member={dn})"
 		}, "erin", "erinpw", providers.ErrRejected, "expired (shadowExpire)"},
 		{"template", func(c *ldap.Config) { c.Users.DNTemplate = "uid={user}," + s.People }, "josé", "josépw", nil, "josé"},
@@ -126,7 +126,7 @@ func TestLogins(t *testing.T) {
 			c.Users.DNTemplate, c.Users.Filter = "uid={user},"+s.People, "(title=Captain)"
 		}, "bob", "bobpw", providers.ErrRejected, "users.filter leaves it out"},
 		{"template outside the base", func(c *ldap.Config) {
-			c.Users.DNTemplate, c.Users.Base = "uid={user},"+s.People, "ou=elsewhere,"+s.Base
+			c.Users.DNTemplate, c.Users.Base = "uid={user},"+s.People, new("ou=elsewhere,"+s.Base)
 		}, "bob", "bobpw", providers.ErrRejected, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

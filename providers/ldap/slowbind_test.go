@@ -204,7 +204,7 @@ func TestErrorAfterTheBindIsNotCounted(t *testing.T) {
 		return ldaptest.Answer{Code: goldap.LDAPResultUnavailable}, r.DN == "ou=groups,dc=x"
 	}))
 	cfg := shortTimeouts(fakeConfig(f))
-	cfg.Groups = ldap.Groups{Base: "ou=groups,dc=x"}
+	cfg.Groups = ldap.Groups{Base: new("ou=groups,dc=x")}
 	began := time.Now()
 	_, err := login(t, newProvider(t, cfg), "alice", "alicepw")
 	wantUnavailable(t, "Authenticate without groups", began, err)

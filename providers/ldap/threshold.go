@@ -123,8 +123,16 @@ func (p *Provider) thresholds(ctx context.Context, kind policyKind) ([]threshold
 }
 
 // namingContexts returns the directory's naming contexts, or users.base if they are
-// not shown.
+// not shown. Those of a forest are its domains.
 func (p *Provider) namingContexts(ctx context.Context) ([]string, error) {
+	if p.forest && p.domains.read != nil {
+		all, err := p.domains.known(ctx)
+		contexts := make([]string, len(all))
+		for i, one := range all {
+			contexts[i] = one.dn
+		}
+		return contexts, err
+	}
 	root, err := p.dir.find(ctx, query{scope: ldap.ScopeBaseObject, filter: "(objectClass=*)", attributes: []string{"namingContexts", "defaultNamingContext"}})
 	if err != nil && !answered(err) {
 		return nil, err
@@ -137,7 +145,7 @@ func (p *Provider) namingContexts(ctx context.Context) ([]string, error) {
 			return contexts, nil
 		}
 	}
-	return []string{p.cfg.Users.Base}, nil
+	return []string{p.cfg.Users.base()}, nil
 }
 
 func (k policyKind) attributes() []string {

@@ -100,6 +100,17 @@ func (c Config) validateServiceAccount(fault func(key, problem string)) {
 	}
 }
 
+// validateBase checks a base, which may be empty with Active Directory alone: the global
+// catalog takes an empty base as the whole forest ([MS-ADTS], section 3.1.1.3.1.3.3).
+func (c Config) validateBase(key, base string, fault func(key, problem string)) {
+	switch {
+	case base == "" && c.Preset != presetAD:
+		fault(key, fmt.Sprintf("is empty, which only preset = %q takes, as the whole forest: write a DN such as \"ou=people,dc=corp,dc=example\"", presetAD))
+	case base != "" && !isDN(base):
+		fault(key, notDN(base))
+	}
+}
+
 // extensiblePlaceholder matches a placeholder in an extensible match, where no "*" for
 // any value (see template.wildcardFilter) is allowed.
 var extensiblePlaceholder = regexp.MustCompile(`:=[^)]*\{`)
@@ -108,10 +119,12 @@ func (c Config) validateUsers(fault func(key, problem string)) {
 	u := c.Users
 	byTemplate := u.DNTemplate != ""
 	switch {
-	case u.Base == "" && !byTemplate:
+	case u.Base == nil && !byTemplate:
 		fault("users.base", `is required: the DN under which people are found, such as "ou=people,dc=corp,dc=example"`)
-	case u.Base != "" && !isDN(u.Base):
-		fault("users.base", notDN(u.Base))
+	case u.Base != nil && byTemplate && u.base() == "":
+		fault("users.base", "is empty: leave it out, or write the DN that dn_template ends with")
+	case u.Base != nil:
+		c.validateBase("users.base", u.base(), fault)
 	}
 	if byTemplate {
 		if problem := dnTemplateProblem(u.DNTemplate); problem != "" {
@@ -195,9 +208,7 @@ func (c Config) validateGroups(fault func(key, problem string)) {
 		}
 		return
 	}
-	if !isDN(g.Base) {
-		fault("groups.base", notDN(g.Base))
-	}
+	c.validateBase("groups.base", g.base(), fault)
 	validateScope("groups.scope", g.Scope, fault)
 	if g.Name == "" || !isAttribute(g.Name) {
 		fault("groups.name", fmt.Sprintf("%q is not the name of an attribute", g.Name))
@@ -218,7 +229,7 @@ func (c Config) validateGroups(fault func(key, problem string)) {
 
 // isOutside reports whether an entry of only or rename is a DN that no group has.
 func (g Groups) isOutside(text string) bool {
-	base, err := ldap.ParseDN(g.Base)
+	base, err := ldap.ParseDN(g.base())
 	_, byDN := normalizeGroupDN(text)
 	return err == nil && byDN && !strings.ContainsAny(text, "*?") && !isDescendantText(base, text, g.Scope)
 }

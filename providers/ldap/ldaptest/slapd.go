@@ -66,6 +66,14 @@ const slapdPackages = "slapd ldap-utils libsasl2-modules"
 func StartSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	t.Helper()
 	s := newSlapd(t, o)
+	s.startOnFreePorts(t)
+	s.Do(t, func(c *ldap.Conn) error { return s.seed(c, o) })
+	return s
+}
+
+// startOnFreePorts starts slapd for the first time.
+func (s *Slapd) startOnFreePorts(t testing.TB) {
+	t.Helper()
 	for try := 1; ; try++ {
 		s.choosePorts(t)
 		err := s.launch(t)
@@ -78,8 +86,6 @@ func StartSlapd(t testing.TB, o SlapdOptions) *Slapd {
 		}
 		s.process.kill()
 	}
-	s.Do(t, func(c *ldap.Conn) error { return s.seed(c, o) })
-	return s
 }
 
 func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
