@@ -90,8 +90,9 @@ type Config struct {
 type Users struct {
 	// Base is the DN under which people are searched. With the preset
 	// activedirectory "" is the whole forest: urls must then name global catalogs
-	// (port 3269, or 3268 with start_tls). Required, except with dn_template: then
-	// the default is the part of the template after its placeholders.
+	// (port 3269, or 3268 with start_tls), and users.name must be unique in the
+	// forest. Required, except with dn_template: then the default is the part of
+	// the template after its placeholders.
 	Base *string `toml:"base"`
 
 	// Scope is the search scope: "sub" (any depth below base) or "one" (directly
