@@ -55,7 +55,8 @@ func (p *Provider) runHealthChecks(ctx context.Context) {
 			p.dir.search.sweep()
 			p.dir.bind.sweep()
 		case <-probe.C:
-			for _, s := range p.dir.servers {
+			p.dir.list.refreshIfDue(ctx)
+			for _, s := range p.dir.list.all() {
 				p.dir.probeIfDue(ctx, s)
 			}
 		}

@@ -66,7 +66,7 @@ func (d *directory) openPersonConn(ctx context.Context, shareKey, dn string, pas
 // connection with the response. A bind, answered or not, says nothing of the
 // server's health; one without an answer starts a probe, which does.
 func (d *directory) bindPerson(ctx context.Context, shareKey, dn string, password secret.Text, fresh bool) (*conn, bindResponse, error) {
-	tried := make(map[*server]bool, len(d.servers))
+	tried := make(map[*server]bool)
 	for {
 		began := time.Now()
 		c, err := d.bind.checkout(ctx, fresh, tried)

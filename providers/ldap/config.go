@@ -24,7 +24,11 @@ type Config struct {
 
 	// URLs are the directory's servers, in order of preference. If one is down, the
 	// next is used. Example: ["ldaps://dc1.corp.example",
-	// "ldaps://dc2.corp.example"].
+	// "ldaps://dc2.corp.example"]. The name of SRV records (RFC 2782) stands for the
+	// servers that DNS lists, looked up every five minutes:
+	// "ldaps://_ldap._tcp.corp.example". Each must be under corp.example and have a
+	// certificate for its own name, or for tls.server_name; ldaps uses port 636 for
+	// a record with 389, and 3269 for 3268.
 	URLs []string `toml:"urls"`
 
 	// StartTLS encrypts connections to ldap:// servers before anything else is

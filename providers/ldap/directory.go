@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +21,9 @@ var errServiceAccount = errors.New("the directory refuses the service account")
 // keeps a mistyped password from locking that account.
 const serviceBindBackoff = 30 * time.Second
 
-// directory is a list of servers with two connection pools.
+// directory is a directory: its servers, with two connection pools.
 type directory struct {
-	servers   []*server
+	list      *serverList
 	search    *pool // bound as the service account, or anonymous
 	bind      *pool // bound as the person who came last; never searched on
 	timeout   time.Duration
@@ -42,28 +44,21 @@ type directory struct {
 }
 
 func newDirectory(cfg Config) (*directory, error) {
-	tlsConfig, err := cfg.TLS.Client()
+	list, err := newServerList(cfg)
 	if err != nil {
 		return nil, err
 	}
 	d := &directory{
 		timeout:   cfg.Timeout,
-		encrypted: true,
+		list:      list,
+		encrypted: cfg.StartTLS || !slices.ContainsFunc(cfg.URLs, func(raw string) bool { return strings.HasPrefix(raw, "ldap:") }),
 		deref:     derefs[cfg.Deref],
 		bindDN:    cfg.BindDN, bindPassword: cfg.BindPassword,
 		slowAccounts: newSlowAccounts(),
 	}
-	for _, raw := range cfg.URLs {
-		s, err := newServer(raw, tlsConfig, cfg.StartTLS)
-		if err != nil {
-			return nil, err
-		}
-		d.servers = append(d.servers, s)
-		d.encrypted = d.encrypted && (s.ldaps || s.startTLS)
-	}
-	d.search = newPool(cfg.SearchConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
+	d.search = newPool(cfg.SearchConnections, list, cfg.Timeout, cfg.DialTimeout)
 	d.search.prepare = d.bindService
-	d.bind = newPool(cfg.BindConnections, d.servers, cfg.Timeout, cfg.DialTimeout)
+	d.bind = newPool(cfg.BindConnections, list, cfg.Timeout, cfg.DialTimeout)
 	d.bind.probeIfDue = d.probeIfDue
 	return d, nil
 }

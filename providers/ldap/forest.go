@@ -47,7 +47,7 @@ func (c Config) searchesForest() bool {
 	}
 	return c.Users.Base != nil && c.Users.base() == "" || slices.ContainsFunc(c.URLs, func(raw string) bool {
 		u, err := url.Parse(raw)
-		return err == nil && slices.Contains(globalCatalogPorts, u.Port())
+		return err == nil && (slices.Contains(globalCatalogPorts, u.Port()) || strings.HasPrefix(strings.ToLower(u.Hostname()), "_gc."))
 	})
 }
 

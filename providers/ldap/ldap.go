@@ -68,6 +68,7 @@ func New(cfg Config) (*Provider, error) {
 	if p.dir, err = newDirectory(cfg); err != nil {
 		return nil, err
 	}
+	p.dir.list.warn = p.warnings.add
 	if cfg.Groups.configured() {
 		if p.groups, err = newGroupFinder(cfg, p.warnings); err != nil {
 			return nil, err

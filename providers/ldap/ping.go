@@ -56,15 +56,23 @@ func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 
 // inspect returns the result of Ping.
 func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
-	found := make(providers.Findings, len(p.dir.servers))
-	errs := make([]error, len(p.dir.servers))
+	p.dir.list.ensure(ctx)
+	servers := p.dir.list.all()
+	if len(servers) == 0 {
+		return nil, p.dir.list.lastError()
+	}
+	found := make(providers.Findings, len(servers))
+	errs := make([]error, len(servers))
 	var wg sync.WaitGroup
-	for i, s := range p.dir.servers {
+	for i, s := range servers {
 		wg.Go(func() { found[i], errs[i] = p.dir.describeServer(ctx, s) })
 	}
 	wg.Wait()
 	if !slices.Contains(errs, nil) {
 		return nil, errors.Join(errs...)
+	}
+	if err := p.dir.list.lastError(); err != nil {
+		found = append(found, providers.Warningf(providers.KeyOf(err), "%v", err))
 	}
 	for i, err := range errs {
 		if err != nil {

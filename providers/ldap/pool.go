@@ -34,7 +34,7 @@ var (
 // pool is a connection pool for one purpose, with failover between servers and a
 // bound of its size on open connections.
 type pool struct {
-	servers     []*server     // in the order of preference
+	list        *serverList
 	timeout     time.Duration // of one operation, dial included
 	dialTimeout time.Duration // of the dial alone, TLS included
 
@@ -54,9 +54,9 @@ type pool struct {
 	users  sync.WaitGroup // operations and probes in flight; close waits for them
 }
 
-func newPool(size int, servers []*server, timeout, dialTimeout time.Duration) *pool {
+func newPool(size int, list *serverList, timeout, dialTimeout time.Duration) *pool {
 	return &pool{
-		servers: servers, timeout: timeout, dialTimeout: dialTimeout,
+		list: list, timeout: timeout, dialTimeout: dialTimeout,
 		slots: share.New(size, size*waitersPerConn),
 	}
 }
@@ -74,7 +74,7 @@ func (p *pool) do(ctx context.Context, shareKey string, operation func(*conn) er
 	}
 	defer release()
 	var lastErr error
-	tried := make(map[*server]bool, len(p.servers))
+	tried := make(map[*server]bool)
 	for fresh := false; ; {
 		began := time.Now()
 		c, err := p.checkout(ctx, fresh, tried)
@@ -154,7 +154,8 @@ func (p *pool) checkout(ctx context.Context, fresh bool, tried map[*server]bool)
 			return c, nil
 		}
 	}
-	for _, s := range p.servers {
+	p.list.ensure(ctx)
+	for _, s := range p.list.all() {
 		if tried[s] {
 			continue
 		}
@@ -195,7 +196,10 @@ func (p *pool) available(ctx context.Context, s *server) (t *trial, ok bool) {
 // downError returns errDown, joined with the last error of each server.
 func (p *pool) downError() error {
 	errs := []error{errDown}
-	for _, s := range p.servers {
+	if err := p.list.lastError(); err != nil {
+		errs = append(errs, err)
+	}
+	for _, s := range p.list.all() {
 		if err := s.lastError(); err != nil {
 			errs = append(errs, err)
 		}
@@ -213,11 +217,12 @@ func (p *pool) checkoutIdle(tried map[*server]bool) *conn {
 		p.mu.Unlock()
 		closeAll(closing)
 	}()
-	best := slices.IndexFunc(p.servers, (*server).up)
+	servers := p.list.all()
+	best := slices.IndexFunc(servers, (*server).up)
 	for len(p.idle) > 0 {
 		c := p.idle[len(p.idle)-1]
 		p.idle = p.idle[:len(p.idle)-1]
-		if p.stale(c) || tried[c.server] || best < 0 || c.server != p.servers[best] {
+		if p.stale(c) || tried[c.server] || best < 0 || c.server != servers[best] {
 			closing = append(closing, c)
 			continue
 		}
@@ -227,11 +232,11 @@ func (p *pool) checkoutIdle(tried map[*server]bool) *conn {
 	return nil
 }
 
-// stale reports whether an idle connection is closed, too old, idle for too long, or
-// older than the last failure of its server.
+// stale reports whether an idle connection is closed, too old, idle for too long, older
+// than the last failure of its server, or to a server that is no longer listed.
 func (p *pool) stale(c *conn) bool {
 	now := time.Now()
-	return c.dead() || c.epoch != c.server.currentEpoch() || now.Sub(c.idleSince) > maxIdle || now.Sub(c.opened) > maxAge
+	return c.dead() || !slices.Contains(p.list.all(), c.server) || c.epoch != c.server.currentEpoch() || now.Sub(c.idleSince) > maxIdle || now.Sub(c.opened) > maxAge
 }
 
 // open dials a server and prepares the connection.

@@ -26,7 +26,7 @@ func newTestDirectory(t *testing.T, f *ldaptest.Fake) *directory {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range d.servers {
+	for _, s := range d.list.all() {
 		s.features.Store(new(features)) // known, so that tests see their own requests alone
 	}
 	t.Cleanup(d.close)
@@ -220,7 +220,7 @@ func TestProbesAreSingleFlight(t *testing.T) {
 		return ldaptest.Answer{Silence: r.Operation == ldap.ApplicationBindRequest && r.DN != "cn=svc,dc=x"}
 	})
 	d := newTestDirectory(t, f)
-	s := d.servers[0]
+	s := d.list.all()[0]
 	first, lead := s.joinProbe()
 	if again, second := s.joinProbe(); !lead || second || again != first {
 		t.Error("a second probe has a leader of its own")

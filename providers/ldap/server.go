@@ -3,6 +3,7 @@ package ldap
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -30,6 +31,7 @@ type server struct {
 	tls      *tls.Config
 	ldaps    bool
 	startTLS bool
+	resolver *net.Resolver // nil: the system's
 
 	mu       sync.Mutex
 	failures int        // in a row; 0 while the server is up
@@ -38,6 +40,7 @@ type server struct {
 	trial    *trial     // in progress, or nil
 	probe    *probeCall // the probe in flight, or nil
 	lastErr  error
+	address  string // of the last connection
 
 	features atomic.Pointer[features] // nil: not read yet
 }
@@ -155,8 +158,7 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interv
 
 // dial connects to the server, with TLS if configured, before the deadline of ctx.
 func (s *server) dial(ctx context.Context) (*conn, error) {
-	dialer := net.Dialer{KeepAliveConfig: keepAlive}
-	plain, err := dialer.DialContext(ctx, "tcp", s.host)
+	plain, err := s.dialTCP(ctx)
 	if err != nil {
 		return nil, s.connectError(err)
 	}
@@ -175,6 +177,25 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 		c.close()
 		return nil, fmt.Errorf("connect to %s: %w", s.url, err)
 	}
+	return c, nil
+}
+
+// dialTCP connects to the server's host. While DNS fails, it connects to the last address.
+func (s *server) dialTCP(ctx context.Context) (net.Conn, error) {
+	dialer := net.Dialer{KeepAliveConfig: keepAlive, Resolver: s.resolver}
+	c, err := dialer.DialContext(ctx, "tcp", s.host)
+	s.mu.Lock()
+	last := s.address
+	s.mu.Unlock()
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsNotFound && last != "" {
+		c, err = dialer.DialContext(ctx, "tcp", last)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.address = c.RemoteAddr().String()
 	return c, nil
 }
 

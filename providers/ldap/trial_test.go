@@ -66,7 +66,7 @@ func TestCanceledSearchEndsNoTrial(t *testing.T) {
 		return ldaptest.Answer{Silence: r.DN == "uid=slow,dc=x"}
 	})
 	d := newTestDirectory(t, f)
-	s := d.servers[0]
+	s := d.list.all()[0]
 	if _, err := d.find(t.Context(), query{base: "uid=a,dc=x", filter: "(uid=a)"}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestCanceledSearchEndsNoTrial(t *testing.T) {
 func TestTrialJoinsAProbeInFlight(t *testing.T) {
 	f := ldaptest.NewFake(t, func(ldaptest.Request) ldaptest.Answer { return ldaptest.Answer{} })
 	d := newTestDirectory(t, f)
-	s := d.servers[0]
+	s := d.list.all()[0]
 	s.recordFailure(nil, errors.New("down"))
 	time.Sleep(backoffMin)
 	inFlight, _ := s.joinProbe()

@@ -77,6 +77,8 @@ func (c Config) urlProblem(raw string) string {
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
 		return fmt.Sprintf("%q is not a URL of scheme, host and port alone, such as \"ldaps://dc1.corp.example\"", raw)
+	case isSRVName(u.Hostname()) && (srvDomain(u.Hostname()) == "" || u.Port() != ""):
+		return fmt.Sprintf("%q has a host that begins with \"_\", and is not the name of SRV records, without a port: write one such as \"ldaps://_ldap._tcp.corp.example\"", raw)
 	case u.Scheme != "ldap" && u.Scheme != "ldaps":
 		return fmt.Sprintf("%q does not begin with ldaps:// or ldap://", raw)
 	case u.Scheme == "ldap" && !c.StartTLS && !c.Insecure:
