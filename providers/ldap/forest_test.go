@@ -104,9 +104,10 @@ func TestForestNames(t *testing.T) {
 	})
 	t.Run("check --live", func(t *testing.T) {
 		testWrongValues(t, forestConfig(s), providers.SeverityWarning, []wrongValue{
-			{"users.name", func(*ldap.Config) {}, "users.name", `are both called "jdoe"`},
+			{"users.name", func(*ldap.Config) {}, "users.name", `such as "userPrincipalName"`},
 			{"users.stamp", func(*ldap.Config) {}, "users.stamp", "a global catalog"},
 			{"groups", func(*ldap.Config) {}, "groups.base", "is not universal"},
+			{"nested groups", func(*ldap.Config) {}, "groups.nested", "cn=staff"}, // devs contains people alone
 		})
 		if got := problems(t, forestConfig(s), providers.SeverityFault); len(got) > 0 {
 			t.Errorf("Ping() = %v, want no fault", got)

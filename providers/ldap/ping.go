@@ -56,10 +56,36 @@ func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 
 // inspect returns the result of Ping.
 func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
+	found, err := p.inspectServers(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.cfg.readsAsPerson():
+		found = append(found, providers.Infof("entries are read with the person's own rights: what they show is known only at a login"))
+		return append(found, advise(nil, 0, 0)...), nil
+	case p.cfg.BindDN == "":
+		found = append(found, providers.Infof("searches are anonymous"))
+	default:
+		found = append(found, providers.Infof("bound as %s", p.cfg.BindDN))
+	}
+	found = append(found, p.inspectAccounts(ctx)...)
+	if n := p.dir.referrals.Load(); n > 0 {
+		found = append(found, providers.Infof("%d references to other servers were not followed", n))
+	}
+	found = append(found, p.warnings.findings()...)
+	found = append(found, p.inspectLockout(ctx)...)
+	if ctxDone(ctx) { // some searches failed for this alone
+		return nil, fmt.Errorf("the directory takes too long to answer all searches: %w", ctxError(ctx))
+	}
+	return found, nil
+}
+
+// inspectServers connects to each server. The error says why none can be reached.
+func (p *Provider) inspectServers(ctx context.Context) (providers.Findings, error) {
 	p.dir.list.ensure(ctx)
 	servers := p.dir.list.all()
 	if len(servers) == 0 {
-		return nil, p.dir.list.lastError()
+		return nil, p.dir.search.downError()
 	}
 	found := make(providers.Findings, len(servers))
 	errs := make([]error, len(servers))
@@ -71,37 +97,29 @@ func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
 	if !slices.Contains(errs, nil) {
 		return nil, errors.Join(errs...)
 	}
-	if err := p.dir.list.lastError(); err != nil {
-		found = append(found, providers.Warningf(providers.KeyOf(err), "%v", err))
-	}
 	for i, err := range errs {
 		if err != nil {
 			found[i] = providers.Warningf(providers.KeyOf(err), "%v", err)
 		}
 	}
-	if p.cfg.readsAsPerson() {
-		found = append(found, providers.Infof("entries are read with the person's own rights: what they show is known only at a login"))
-		return append(found, advise(nil, 0, 0)...), nil
+	if err := p.dir.list.lastError(); err != nil {
+		found = append(found, providers.Warningf(providers.KeyOf(err), "%v", err))
 	}
-	if p.cfg.BindDN == "" {
-		found = append(found, providers.Infof("searches are anonymous"))
-	} else {
-		found = append(found, providers.Infof("bound as %s", p.cfg.BindDN))
+	return found, nil
+}
+
+// inspectAccounts reports on people and their groups. What has one cause has one fault.
+func (p *Provider) inspectAccounts(ctx context.Context) providers.Findings {
+	found, people := p.inspectPeople(ctx)
+	faults := found.Faults()
+	if cause := p.inspectPreset(ctx); cause != nil && len(faults) > 0 {
+		return providers.Findings{*cause}
 	}
-	aboutPeople, people := p.inspectPeople(ctx)
-	if cause := p.inspectPreset(ctx); cause != nil && len(aboutPeople.Faults()) > 0 {
-		return append(found, *cause), nil
+	sameCause := slices.ContainsFunc(faults, func(f providers.Finding) bool { return f.Key == "bind_dn" || f.Key == "urls" })
+	if p.groups == nil || sameCause {
+		return found
 	}
-	found = append(found, aboutPeople...)
-	refused := slices.ContainsFunc(aboutPeople.Faults(), func(f providers.Finding) bool { return f.Key == "bind_dn" || f.Key == "urls" })
-	if p.groups != nil && !refused { // else the groups have the same fault
-		found = append(found, p.inspectGroups(ctx, people)...)
-	}
-	if n := p.dir.referrals.Load(); n > 0 {
-		found = append(found, providers.Infof("%d references to other servers were not followed", n))
-	}
-	found = append(found, p.warnings.findings()...)
-	return append(found, p.inspectLockout(ctx)...), nil
+	return append(found, p.inspectGroups(ctx, people)...)
 }
 
 // inspectPreset returns a fault if the directory is not of the kind that the preset is for.

@@ -28,8 +28,12 @@ const (
 // inspectGroups reports whether the groups of people are found.
 func (p *Provider) inspectGroups(ctx context.Context, people []entry) providers.Findings {
 	cfg := p.cfg.Groups
+	filter := "(" + cfg.Name + "=*)"
+	if p.cfg.Preset == presetAD { // where people have the same attribute
+		filter = "(&(objectClass=group)" + filter + ")"
+	}
 	groups, err := p.dir.find(ctx, query{
-		base: cfg.base(), scope: searchScope(cfg.Scope), filter: "(" + cfg.Name + "=*)", attributes: []string{cfg.Name}, sizeLimit: maxCounted,
+		base: cfg.base(), scope: searchScope(cfg.Scope), filter: filter, attributes: []string{cfg.Name}, sizeLimit: maxCounted,
 	})
 	groups = withoutBase(groups, cfg.base())
 	switch {
@@ -49,7 +53,7 @@ func (p *Provider) inspectGroups(ctx context.Context, people []entry) providers.
 	if len(people) == 0 {
 		return found
 	}
-	return append(found, p.inspectMemberships(ctx, people, groups)...)
+	return append(found, p.inspectMemberships(ctx, people)...)
 }
 
 // keepsAny reports whether groups.only keeps any of the groups.
@@ -80,7 +84,7 @@ func (p *Provider) noGroups(ctx context.Context) providers.Finding {
 
 // inspectMemberships finds the groups of the first people as a login does, and reports
 // what it does not find.
-func (p *Provider) inspectMemberships(ctx context.Context, people, groups []entry) providers.Findings {
+func (p *Provider) inspectMemberships(ctx context.Context, people []entry) providers.Findings {
 	var found, primary providers.Findings
 	var refused error
 	asked, members, failed, without := 0, 0, 0, 0
@@ -116,7 +120,7 @@ func (p *Provider) inspectMemberships(ctx context.Context, people, groups []entr
 	if without == 0 { // else the directory does not go by primary groups
 		found = append(found, primary...)
 	}
-	return append(found, p.inspectNested(ctx, groups)...)
+	return append(found, p.inspectNested(ctx)...)
 }
 
 // groupsOfEntry reads an entry and finds its groups before only and rename, as a login
@@ -243,19 +247,19 @@ func (p *Provider) nestedAdvice() string {
 }
 
 // inspectNested reports groups that are members of groups, where groups.nested is "none".
-func (p *Provider) inspectNested(ctx context.Context, groups []entry) providers.Findings {
+func (p *Provider) inspectNested(ctx context.Context) providers.Findings {
 	cfg := p.cfg.Groups
 	if cfg.Nested != nestedNone {
 		return nil
 	}
-	filter := "(" + cfg.Attribute + "=*)"
+	filter := "(&" + groupClasses + "(" + cfg.Attribute + "=*))"
 	if cfg.Attribute == "" {
-		if !p.groups.filter.hasOnly("dn") {
+		// An error, such as a size limit, comes with the entries before it.
+		groups, _ := p.dir.find(ctx, query{base: cfg.base(), scope: searchScope(cfg.Scope), filter: groupClasses, attributes: []string{"1.1"}, sizeLimit: batchSize})
+		if len(groups) == 0 || !p.groups.filter.hasOnly("dn") {
 			return nil
 		}
-		filter = orFilter(groups[:min(batchSize, len(groups))], func(e entry) string {
-			return p.groups.filter.filter(func(string) string { return e.dn })
-		})
+		filter = orFilter(groups, func(e entry) string { return p.groups.filter.filter(func(string) string { return e.dn }) })
 	}
 	outer := p.sampleOf(ctx, cfg.base(), cfg.Scope, filter)
 	if len(outer) == 0 {

@@ -118,12 +118,20 @@ func (p *Provider) inspectNames(ctx context.Context, people []entry) providers.F
 		}
 		key := providers.FoldCase(name)
 		if other, taken := seen[key]; taken {
-			found = append(found, providers.Warningf("users.name", "%s and %s are both called %q, which rules take for one person: have one of them renamed, or leave one out in users.filter", other, e.dn, name))
+			found = append(found, providers.Warningf("users.name", "%s and %s are both called %q, %s", other, e.dn, name, p.sharedName()))
 		}
 		seen[key] = e.dn
 		return false
 	})
 	return append(p.lacking(ctx, "users.name", p.cfg.Users.Name, nameless, people, nameAttributes), found[:min(len(found), maxNamed)]...)
+}
+
+// sharedName says what happens to people who share a user name, and what to do.
+func (p *Provider) sharedName() string {
+	if p.forest {
+		return `and cannot log in: write an attribute that is unique in the forest in users.name, such as "userPrincipalName"`
+	}
+	return "which rules take for one person: have one of them renamed, or leave one out in users.filter"
 }
 
 // inspectSubjects reports people without a subject, and a subject that several people

@@ -31,7 +31,7 @@ type serverList struct {
 	sources  []*source
 	timeout  time.Duration // of one lookup
 	resolver *net.Resolver
-	warn     func(problem string)
+	warn     func(key, problem string)
 
 	lookup chan struct{} // a mutex whose wait ends with a context: one lookup at a time, which owns the sources
 
@@ -56,7 +56,7 @@ func newServerList(cfg Config) (*serverList, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &serverList{timeout: cfg.DialTimeout, resolver: net.DefaultResolver, warn: func(string) {}, lookup: make(chan struct{}, 1)}
+	l := &serverList{timeout: cfg.DialTimeout, resolver: net.DefaultResolver, warn: func(string, string) {}, lookup: make(chan struct{}, 1)}
 	for _, raw := range cfg.URLs {
 		u, err := url.Parse(raw)
 		if err != nil {
@@ -169,7 +169,7 @@ func (l *serverList) lookUp(ctx context.Context, one *source) error {
 	}
 	urls, refused := srvURLs(one.url.Scheme, name, records, one.tls.ServerName != "")
 	for _, target := range refused {
-		l.warn(fmt.Sprintf("the SRV records %s name %s, which is not under %s and so not used: DNS alone could send passwords anywhere; write the server in urls, or tls.server_name", name, target, srvDomain(name)))
+		l.warn("urls", fmt.Sprintf("the SRV records %s name %s, which is not under %s and so not used: DNS alone could send passwords anywhere; write the server in urls, or tls.server_name", name, target, srvDomain(name)))
 	}
 	if len(urls) == 0 {
 		return withCure(fmt.Errorf("the SRV records %s name no server that can be used", name), cure{"urls", "write the servers in urls"})
