@@ -19,6 +19,9 @@
 // bytes and elements. Of its answer to a bind only codes from our own tables are
 // stored, since the text may hold the password.
 //
+// Servers are named in the configuration or by SRV records (serverlist.go). One
+// provider can serve a forest of Active Directory at its global catalogs (forest.go).
+//
 // The package refuses an empty password, since a directory takes such a bind as
 // unauthenticated and answers success (RFC 4513, section 5.1.2). It follows no
 // referral, since that would send passwords to any host that a server names. It does
