@@ -80,6 +80,8 @@ func (f *explainFlags) checkLive() (providers.Login, error) {
 		return "", errors.New("--live asks the providers about a user; name one with --user, as typed at a login")
 	case len(q.Groups)+len(q.Unsure)+len(f.claims) > 0 || q.Provider != "":
 		return "", errors.New("with --live the provider says what --provider, --group, --unsure and --claim would; leave them out, or leave --live out")
+	case q.Method == string(providers.MethodIDToken):
+		return "", errors.New("--live asks about a login by password; an ID token says itself who its holder is")
 	case f.cases != "":
 		return "", errors.New("--cases describes its users itself; leave --live out")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,9 @@ func newHash() *cobra.Command {
 		Example: "  printf %s 'correct horse' | shorepass hash",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if isTerminal(cmd.InOrStdin()) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "Type the password, which is shown, then Enter and Ctrl-D.")
+			}
 			typed, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxTypedPassword+1))
 			if err != nil {
 				return fmt.Errorf("read the password: %w", err)
@@ -41,4 +45,14 @@ func newHash() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// isTerminal reports whether a reader is a terminal, or another device.
+func isTerminal(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
