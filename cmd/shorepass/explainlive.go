@@ -23,7 +23,7 @@ import (
 type liveExplanation struct {
 	Login string `json:"login"`
 	*providers.Inspected
-	LoginRefused bool                `json:"login_refused"` // by the account's state or the configuration, or since no provider shows the account
+	LoginRefused bool                `json:"login_refused"` // by the account's state or the configuration, or since no provider has the account
 	Decision     *policy.Explanation `json:"decision,omitempty"`
 }
 
@@ -53,7 +53,7 @@ func (f *explainFlags) live(ctx context.Context, w io.Writer, o *options) error 
 	if found == nil {
 		return err
 	}
-	result := &liveExplanation{Login: string(login), Inspected: found, LoginRefused: found.Account == nil || len(found.Account.Refusals) > 0}
+	result := &liveExplanation{Login: string(login), Inspected: found, LoginRefused: isRefused(found)}
 	if id := found.Identity; id != nil && len(request.Scopes) > 0 {
 		request.User, request.Groups, request.Unsure, request.Claims = id.User, id.Groups, id.Unsure, id.Claims
 		request.Provider, request.FoldsCase = id.Provider, id.FoldsCase
@@ -65,10 +65,26 @@ func (f *explainFlags) live(ctx context.Context, w io.Writer, o *options) error 
 	} else {
 		result.print(w)
 	}
-	if err == nil && f.exitCode && (result.LoginRefused || result.Decision != nil && !result.Decision.GrantsAll()) {
+	switch {
+	case err != nil || !f.exitCode:
+		return err
+	case found.Account == nil && !result.LoginRefused:
+		return errors.New("what a login is granted is not known, since the provider cannot be asked about it")
+	case result.LoginRefused || result.Decision != nil && !result.Decision.GrantsAll():
 		return errDenied
 	}
-	return err
+	return nil
+}
+
+// isRefused reports whether a login is refused for certain: not where the provider that
+// would be asked cannot be asked now.
+func isRefused(found *providers.Inspected) bool {
+	if found.Account != nil {
+		return len(found.Account.Refusals) > 0
+	}
+	return !slices.ContainsFunc(found.Asked, func(asked providers.AskedProvider) bool {
+		return asked.Answer == providers.AnswerNotKnown || asked.Answer == providers.AnswerUnavailable
+	})
 }
 
 // checkLive returns the login name of --user, or an error for flags that make no sense
