@@ -45,7 +45,7 @@ func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey st
 	}
 	// The entry may show the reason: a directory can refuse every bind of a locked account
 	// with the result of a wrong password (draft-behera-ldap-password-policy-11, section 6.1).
-	if refused := p.checkRestrictions(e); refused != nil && (errors.Is(err, errUnwilling) || isWrong(err) && providers.ReasonOf(refused) == providers.Locked) {
+	if refused := p.checkRestrictions(e); refused != nil && (errors.Is(err, errUnwilling) || mayBeLock(err) && providers.ReasonOf(refused) == providers.Locked) {
 		err = refused
 	}
 	err = fmt.Errorf("%s: %w", e.dn, err)
@@ -55,9 +55,13 @@ func (p *Provider) bindAsEntry(ctx context.Context, began time.Time, shareKey st
 	return err
 }
 
-// isWrong reports whether the directory calls the password wrong.
-func isWrong(err error) bool {
-	return errors.Is(err, providers.ErrRejected) && providers.ReasonOf(err) == providers.WrongPassword
+// mayBeLock reports whether the directory calls the password wrong or the account locked.
+func mayBeLock(err error) bool {
+	if !errors.Is(err, providers.ErrRejected) {
+		return false
+	}
+	reason := providers.ReasonOf(err)
+	return reason == providers.WrongPassword || reason == providers.Locked
 }
 
 // firstBind is a bind that comes before the search for the entry.
