@@ -19,6 +19,7 @@ type optionalInterfaces struct {
 	refreshOptions RefreshTokenOptions
 	pinger         Pinger
 	inspector      Inspector
+	groupLister    GroupLister
 	starter        Starter
 	catchAll       CatchAll
 	logins         LoginChecker
@@ -37,6 +38,7 @@ func assertInterfaces(p Provider) optionalInterfaces {
 	a.refreshOptions, _ = p.(RefreshTokenOptions)
 	a.pinger, _ = p.(Pinger)
 	a.inspector, _ = p.(Inspector)
+	a.groupLister, _ = p.(GroupLister)
 	a.starter, _ = p.(Starter)
 	a.catchAll, _ = p.(CatchAll)
 	a.logins, _ = p.(LoginChecker)

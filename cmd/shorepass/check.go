@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"shorepass/config"
+	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/throttle"
@@ -140,7 +142,11 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	err = errors.Join(files, c.askProviders(ctx, chain))
+	err = c.askProviders(ctx, chain)
+	if err == nil {
+		c.warnOfGroups(ctx, cfg, chain)
+	}
+	err = errors.Join(files, err)
 	if broken == nil {
 		err = errors.Join(err, c.inspectStore(ctx, store))
 	}
@@ -247,6 +253,43 @@ func (c *checkResult) askProviders(ctx context.Context, chain *providers.Chain) 
 	return errors.Join(faults...)
 }
 
+// warnOfGroups warns of the groups in rules that no provider has. Only providers that can
+// list their groups can tell.
+func (c *checkResult) warnOfGroups(ctx context.Context, cfg *resolvedConfig, chain *providers.Chain) {
+	var names []string
+	for _, p := range cfg.Providers {
+		names = append(names, p.Name)
+	}
+	known := map[string]policy.KnownGroups{}
+	var existing []string
+	for name, groups := range chain.ListGroups(ctx) {
+		known[name] = policy.KnownGroups{FoldsCase: cfg.FoldsCase(name), Names: groups}
+		existing = append(existing, groups...)
+	}
+	slices.Sort(existing)
+	existing = slices.Compact(existing)
+	cfg.Policy.UnmatchedGroups(names, known, func(key, entry string) {
+		text := fmt.Sprintf("%q matches no group; %s", entry, listSome(existing))
+		if near := config.Closest(entry, existing); near != "" {
+			text = fmt.Sprintf("%q matches no group; did you mean %q?", entry, near)
+		}
+		c.Findings = append(c.Findings, finding{Severity: providers.SeverityWarning, Key: key, Text: text})
+	})
+}
+
+// listSome names the first groups.
+func listSome(groups []string) string {
+	const most = 5
+	if len(groups) == 0 {
+		return "there is none"
+	}
+	text := "there are " + strings.Join(groups[:min(len(groups), most)], ", ")
+	if more := len(groups) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
 func (c *checkResult) inspectStore(ctx context.Context, store backend) error {
 	found, err := store.inspect(ctx)
 	for _, line := range found {
@@ -286,10 +329,14 @@ func (c *checkResult) print(w io.Writer) {
 	}
 }
 
-// String returns the finding in the form of a [config.Fault].
+// String returns the finding in the form of a [config.Fault], without a key that the text
+// names.
 func (f finding) String() string {
-	if f.File == "" {
+	switch {
+	case f.File == "" && (f.Key == "" || strings.Contains(f.Text, f.Key)):
 		return f.Text
+	case f.File == "":
+		return f.Key + ": " + f.Text
 	}
 	return (&config.Fault{File: f.File, Line: f.Line, Key: f.Key, Problem: f.Text}).Error()
 }

@@ -23,6 +23,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"shorepass/internal/secret"
@@ -46,6 +47,7 @@ var (
 	_ providers.Pinger       = (*Provider)(nil)
 	_ providers.LogSetter    = (*Provider)(nil)
 	_ providers.Inspector    = (*Provider)(nil)
+	_ providers.GroupLister  = (*Provider)(nil)
 )
 
 // New returns the provider of a configuration that passed Validate. It reads the
@@ -209,6 +211,26 @@ func (p *Provider) Inspect(_ context.Context, login providers.Login) (*providers
 		found.Refusals = []providers.Refusal{{Reason: providers.Disabled, Text: "the user has disabled = true", EndsSessions: true}}
 	}
 	return found, nil
+}
+
+// ListGroups implements [providers.GroupLister]: the groups of all users.
+func (p *Provider) ListGroups(context.Context) ([]providers.FoundGroup, *providers.GroupNamer, error) {
+	var found []providers.FoundGroup
+	sets := []*accountSet{&p.users}
+	if p.htpasswd != nil {
+		sets = append(sets, p.htpasswd.users())
+	}
+	for _, set := range sets {
+		for _, a := range set.all {
+			if slices.Contains(a.unsure, providers.UnsureAll) {
+				return nil, nil, fmt.Errorf("the groups of user %q are not known", a.name)
+			}
+			for _, name := range append(slices.Clone(a.groups), a.unsure...) {
+				found = append(found, providers.FoundGroup{Name: name})
+			}
+		}
+	}
+	return found, groupNamer, nil
 }
 
 // Ping implements [providers.Pinger].

@@ -40,6 +40,7 @@ var (
 	_ providers.Padder      = (*Provider)(nil)
 	_ providers.LogSetter   = (*Provider)(nil)
 	_ providers.Inspector   = (*Provider)(nil)
+	_ providers.GroupLister = (*Provider)(nil)
 )
 
 // New returns a provider. cfg must have its defaults and be valid. New reads the

@@ -28,12 +28,8 @@ const (
 // inspectGroups reports whether the groups of people are found.
 func (p *Provider) inspectGroups(ctx context.Context, people []entry) providers.Findings {
 	cfg := p.cfg.Groups
-	filter := "(" + cfg.Name + "=*)"
-	if p.cfg.Preset == presetAD { // where people have the same attribute
-		filter = "(&(objectClass=group)" + filter + ")"
-	}
 	groups, err := p.dir.find(ctx, query{
-		base: cfg.base(), scope: searchScope(cfg.Scope), filter: filter, attributes: []string{cfg.Name}, sizeLimit: maxCounted,
+		base: cfg.base(), scope: searchScope(cfg.Scope), filter: p.groupEntries(), attributes: []string{cfg.Name}, sizeLimit: maxCounted,
 	})
 	groups = withoutBase(groups, cfg.base())
 	switch {
