@@ -17,6 +17,14 @@ import (
 // makeCertificate makes localhost.crt and localhost.key in dir for TLS servers.
 // This process and every client that it starts trust the certificate.
 func makeCertificate(dir string) error {
+	if err := writeCertificate(dir, "localhost", time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)); err != nil {
+		return err
+	}
+	return os.Setenv("SSL_CERT_FILE", filepath.Join(dir, "localhost.crt"))
+}
+
+// writeCertificate writes NAME.crt and NAME.key into dir: a certificate for localhost.
+func writeCertificate(dir, name string, begin, end time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -26,8 +34,8 @@ func makeCertificate(dir string) error {
 		Subject:      pkix.Name{CommonName: "localhost"},
 		DNSNames:     []string{"localhost"},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
+		NotBefore:    begin,
+		NotAfter:     end,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		IsCA:         true, BasicConstraintsValid: true,
 	}
@@ -39,13 +47,13 @@ func makeCertificate(dir string) error {
 	if err != nil {
 		return err
 	}
-	for name, block := range map[string]*pem.Block{
-		"localhost.crt": {Type: "CERTIFICATE", Bytes: der},
-		"localhost.key": {Type: "PRIVATE KEY", Bytes: keyDER},
+	for file, block := range map[string]*pem.Block{
+		name + ".crt": {Type: "CERTIFICATE", Bytes: der},
+		name + ".key": {Type: "PRIVATE KEY", Bytes: keyDER},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
 			return err
 		}
 	}
-	return os.Setenv("SSL_CERT_FILE", filepath.Join(dir, "localhost.crt"))
+	return nil
 }
