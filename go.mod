@@ -17,6 +17,7 @@ require (
 	github.com/spf13/cobra v1.10.2 // cmd: subcommands and their help
 	github.com/spf13/pflag v1.0.9 // cmd: the flags of cobra, by their names
 	golang.org/x/crypto v0.58.0 // providers/file: argon2id and bcrypt
+	golang.org/x/oauth2 v0.37.0 // providers/oidc: grants
 	golang.org/x/sys v0.49.0 // bench: the CPU time of a process, exactly
 	golang.org/x/text v0.43.0 // providers, internal/fold: normal forms and case folding of names
 	golang.org/x/time v0.16.0 // providers/oidc: how often a stranger may have keys read again

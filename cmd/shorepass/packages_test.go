@@ -60,6 +60,7 @@ var homes = map[string]string{
 	"github.com/golang-jwt/jwt/v5":  "registry",       // access tokens; for ID tokens there is go-jose
 	"github.com/go-jose/go-jose/v4": "providers/oidc", // ID tokens and key sets
 	"github.com/go-ldap/ldap/v3":    "providers/ldap",
+	"golang.org/x/oauth2":           "providers/oidc", // grants
 }
 
 // TestLibrariesStayInTheirPackages: types of a library, such as its claims and errors, do

@@ -7,7 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+
+	"golang.org/x/oauth2"
 
 	"shorepass/internal/secret"
 )
@@ -20,7 +23,7 @@ type client struct {
 }
 
 // revoke revokes a refresh token (RFC 7009) if the provider has an endpoint for
-// it.
+// it. It does not end with the client's connection to us (see detachedContext).
 func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Text) error {
 	address, err := m.revocation.get()
 	if errors.Is(err, errNoEndpoint) {
@@ -29,14 +32,48 @@ func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Te
 	if err != nil {
 		return err
 	}
-	answer, err := c.post(ctx, m, address, url.Values{"token": {refreshToken.Reveal()}, "token_type_hint": {"refresh_token"}})
+	ctx, cancel := detachedContext(ctx, c.cfg.Timeout)
+	defer cancel()
+	var trace requestTrace
+	req, err := c.revocationRequest(trace.attach(ctx), m, address, refreshToken)
 	if err != nil {
-		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, err)
+		return err
 	}
-	if answer.status != http.StatusOK {
-		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, statusError(answer.status))
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, trace.sanitize(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("revoke a refresh token at %s: %w", c.cfg.Issuer, statusError(resp.StatusCode))
 	}
 	return nil
+}
+
+// revocationRequest returns the revocation request, which x/oauth2 has not, with
+// the client authenticated as at the token endpoint (RFC 7009, section 2.1).
+func (c *client) revocationRequest(ctx context.Context, m *metadata, address string, refreshToken secret.Text) (*http.Request, error) {
+	config, err := c.oauth2Config(m, address)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{"token": {refreshToken.Reveal()}, "token_type_hint": {"refresh_token"}}
+	inHeader := config.Endpoint.AuthStyle == oauth2.AuthStyleInHeader
+	if !inHeader {
+		form.Set("client_id", config.ClientID)
+	}
+	if !inHeader && config.ClientSecret != "" {
+		form.Set("client_secret", config.ClientSecret)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if inHeader {
+		req.SetBasicAuth(url.QueryEscape(config.ClientID), url.QueryEscape(config.ClientSecret))
+	}
+	return req, nil
 }
 
 // response is a response of the provider with status 200.

@@ -198,19 +198,11 @@ func (g *graph) appToken(ctx context.Context) (secret.Text, error) {
 	return a.token, nil
 }
 
-// requestAppToken requests an access token for Graph. The error is never one of the
-// kinds that reject a person.
+// requestAppToken requests an access token for Graph.
 func (g *graph) requestAppToken(ctx context.Context) (tokens, error) {
 	m, err := g.discovery.get(ctx)
 	if err != nil {
 		return tokens{}, err
 	}
-	got, err := g.client.requestTokens(ctx, m, url.Values{"grant_type": {grantClientCredentials}, "scope": {g.client.cfg.Groups.Graph + "/.default"}})
-	if err != nil {
-		return tokens{}, fmt.Errorf("client credentials grant at %s: %v", g.client.cfg.Issuer, err)
-	}
-	return got, nil
+	return g.client.clientCredentialsGrant(ctx, m, g.client.cfg.Groups.Graph+"/.default")
 }
-
-// grantClientCredentials is the grant of a client for itself.
-const grantClientCredentials = "client_credentials"

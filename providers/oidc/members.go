@@ -16,13 +16,10 @@ var errNotAnObject = errors.New("it is not a JSON object")
 // one name counts.
 type members map[string]json.RawMessage
 
-// decodeMembers decodes a JSON object.
+// decodeMembers decodes a JSON object. The error is errNotAnObject.
 func decodeMembers(object []byte) (members, error) {
 	var m members
-	if err := json.Unmarshal(object, &m); err != nil {
-		return nil, err
-	}
-	if m == nil {
+	if json.Unmarshal(object, &m) != nil || m == nil {
 		return nil, errNotAnObject
 	}
 	return m, nil

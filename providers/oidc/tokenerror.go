@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/oauth2"
+
 	"shorepass/providers"
 )
 
@@ -99,15 +101,15 @@ type errorResponse struct {
 	challenged bool   // WWW-Authenticate names Basic: the client failed to authenticate
 }
 
-// readErrorResponse parses an error response of any Content-Type.
-func readErrorResponse(a *answer) errorResponse {
-	r := errorResponse{status: a.status}
-	for _, challenge := range a.header.Values("WWW-Authenticate") {
+// readErrorResponse parses the error response in an error of x/oauth2, whose body
+// is normalized.
+func readErrorResponse(failed *oauth2.RetrieveError) errorResponse {
+	r := errorResponse{status: failed.Response.StatusCode, code: failed.ErrorCode}
+	for _, challenge := range failed.Response.Header.Values("WWW-Authenticate") {
 		scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
 		r.challenged = r.challenged || strings.EqualFold(scheme, "Basic")
 	}
-	body, _ := decodeMembers(a.body) // none if it is no JSON object
-	r.code = body.text("error")
+	body, _ := decodeMembers(failed.Body)
 	var numbers []int
 	_ = json.Unmarshal(body["error_codes"], &numbers) // other providers may have anything there
 	for _, number := range numbers {
@@ -245,7 +247,7 @@ func (r errorResponse) secretUnread() bool {
 // tokenError returns the error for an error response of the token endpoint: a
 // rejection with its reason, or why the provider is unavailable, with the key to
 // change if the response blames the configuration.
-func tokenError(cfg Config, grant string, failed *answer) error {
+func tokenError(cfg Config, grant string, failed *oauth2.RetrieveError) error {
 	response := readErrorResponse(failed)
 	reason := response.class().reason
 	switch {

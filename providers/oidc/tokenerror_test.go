@@ -171,6 +171,34 @@ func TestTokenResponseWithOddMembers(t *testing.T) {
 	}
 }
 
+// TestTokenResponseOfAnyContentType: a token response is read as JSON whatever its
+// Content-Type, and what is wrong with one is told without a quotation.
+func TestTokenResponseOfAnyContentType(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	p := newProvider(t, i.URL, func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "" })
+	good := fmt.Sprintf(`{"access_token":"x","refresh_token":"next","id_token":%q}`, i.IDToken(nil))
+	for _, tt := range []struct{ body, want string }{
+		{good, ""},
+		{`{"id_token":"x"}`, "the answer has no access token"},
+		{`{"access_token":7}`, "the answer has no access token"},
+		{`access_token=x&refresh_token=next`, "malformed answer"},
+		{`null`, "malformed answer"},
+		{``, "malformed answer"},
+	} {
+		for _, contentType := range []string{"application/json", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"} {
+			i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", contentType)
+				_, _ = w.Write([]byte(tt.body))
+			})
+			_, err := authenticate(t.Context(), p, password("alice", "pw"))
+			want := "password grant at " + i.URL + ": " + tt.want
+			if tt.want == "" && err != nil || tt.want != "" && (!isUnavailable(err) || err.Error() != want) {
+				t.Errorf("%s %s: Authenticate = %v, want %q", contentType, tt.body, err, tt.want)
+			}
+		}
+	}
+}
+
 // TestClientErrorHasAdvice: the error for our own client says what the
 // operator can do.
 func TestClientErrorHasAdvice(t *testing.T) {

@@ -2,13 +2,12 @@ package oidc
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
@@ -23,8 +22,9 @@ type tokens struct {
 
 // passwordGrant exchanges a password for tokens (RFC 6749, section 4.3).
 func (c *client) passwordGrant(ctx context.Context, m *metadata, login, password string, scopes []string) (tokens, error) {
-	got, err := c.requestTokens(ctx, m, url.Values{
-		"grant_type": {grantPassword}, "username": {login}, "password": {password}, "scope": {strings.Join(scopes, " ")},
+	got, err := c.requestTokens(ctx, m, grantPassword, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		config.Scopes = scopes
+		return config.PasswordCredentialsToken(ctx, login, password)
 	})
 	if err != nil {
 		return tokens{}, fmt.Errorf("password grant at %s: %w", c.cfg.Issuer, notCountedIfUnread(err))
@@ -36,110 +36,101 @@ func (c *client) passwordGrant(ctx context.Context, m *metadata, login, password
 // the scopes that it was issued with. The refresh token of the answer is the next
 // one, or the same where the provider does not rotate it.
 func (c *client) refreshGrant(ctx context.Context, m *metadata, refreshToken secret.Text) (tokens, error) {
-	got, err := c.requestTokens(ctx, m, url.Values{"grant_type": {grantRefresh}, "refresh_token": {refreshToken.Reveal()}})
+	got, err := c.requestTokens(ctx, m, grantRefresh, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken.Reveal()}).Token()
+	})
 	if err != nil {
 		return tokens{}, fmt.Errorf("refresh grant at %s: %w", c.cfg.Issuer, err)
-	}
-	if got.refresh == "" {
-		got.refresh = refreshToken.Reveal()
 	}
 	return got, nil
 }
 
-// requestTokens sends a token request, once: it may have arrived, and then a
-// second one would be another failed login of a password, and a theft of a
-// refresh token to the provider. Errors are those of tokenError.
-//
-// We will not use x/oauth2 for it: it decodes the response without case and with
-// the types of members that are not needed, so that "expires_in": "" loses a
-// rotated refresh token.
-func (c *client) requestTokens(ctx context.Context, m *metadata, form url.Values) (tokens, error) {
+// grantClientCredentials is the grant of a client for itself.
+const grantClientCredentials = "client_credentials"
+
+// clientCredentialsGrant requests an access token of the client itself (RFC 6749,
+// section 4.4). The error is never one of the kinds that reject a person.
+func (c *client) clientCredentialsGrant(ctx context.Context, m *metadata, scope string) (tokens, error) {
+	got, err := c.requestTokens(ctx, m, grantClientCredentials, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		credentials := clientcredentials.Config{
+			ClientID:     config.ClientID,
+			ClientSecret: config.ClientSecret,
+			TokenURL:     config.Endpoint.TokenURL,
+			AuthStyle:    config.Endpoint.AuthStyle,
+			Scopes:       []string{scope},
+		}
+		return credentials.Token(ctx)
+	})
+	if err != nil {
+		return tokens{}, fmt.Errorf("client credentials grant at %s: %v", c.cfg.Issuer, err)
+	}
+	return got, nil
+}
+
+// requestTokens sends the token request of a grant, by calling send once: it may
+// have arrived, and then a second one would be another failed login of a password,
+// and a theft of a refresh token to the provider. It does not end with the
+// client's connection to us (see detachedContext). Errors are those of tokenError,
+// or marked with [providers.NotCounted] if the request was not sent.
+func (c *client) requestTokens(ctx context.Context, m *metadata, grant string, send func(context.Context, *oauth2.Config) (*oauth2.Token, error)) (tokens, error) {
 	address, err := m.token.get()
+	if err != nil {
+		return tokens{}, providers.NotCounted(err)
+	}
+	config, err := c.oauth2Config(m, address)
 	if err != nil {
 		return tokens{}, providers.NotCounted(err)
 	}
 	if err := ctx.Err(); err != nil {
 		return tokens{}, providers.NotCounted(err)
 	}
-	grant := form.Get("grant_type")
-	answer, err := c.post(ctx, m, address, form)
-	if err != nil {
-		return tokens{}, err
-	}
-	body, decodeErr := decodeMembers(answer.body)
-	switch {
-	case !answer.succeeded() || body.text("error") != "": // some providers answer an error with 200
-		return tokens{}, tokenError(c.cfg, grant, answer)
-	case decodeErr != nil:
-		return tokens{}, requestError{text: "malformed answer"}
-	}
-	got := tokens{body.text("access_token"), body.text("refresh_token"), body.text("id_token"), body.seconds("expires_in")}
-	if got.access == "" {
-		return tokens{}, requestError{text: "the answer has no access token"}
-	}
-	return got, nil
-}
-
-// answer is a response to a form, of any status.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-func (a *answer) succeeded() bool { return a.status >= 200 && a.status < 300 }
-
-// post sends a form to an endpoint at which the client authenticates. It does not
-// end with the client's connection to us (see detachedContext). The error quotes
-// no answer; it is marked with [providers.NotCounted] if the form was not sent.
-func (c *client) post(ctx context.Context, m *metadata, address string, form url.Values) (*answer, error) {
 	ctx, cancel := detachedContext(ctx, c.cfg.Timeout)
 	defer cancel()
 	var trace requestTrace
-	req, err := c.formRequest(trace.attach(ctx), m, address, form)
-	if err != nil {
-		return nil, providers.NotCounted(err)
+	httpClient, transport := c.normalizing(tokenMembers)
+	token, err := send(context.WithValue(trace.attach(ctx), oauth2.HTTPClient, httpClient), config)
+	if err == nil {
+		return tokensOf(token), nil
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		err = trace.sanitize(err)
-		if !trace.connected.Load() {
-			err = providers.NotCounted(err)
-		}
-		return nil, err
+	failed, ok := errors.AsType[*oauth2.RetrieveError](err)
+	switch {
+	case ok:
+		return tokens{}, tokenError(c.cfg, grant, failed)
+	case transport.answer != nil: // a JSON object without an error
+		return tokens{}, requestError{text: "the answer has no access token"}
+	case trace.connected.Load():
+		return tokens{}, trace.sanitize(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, trace.sanitize(err)
-	}
-	return &answer{resp.StatusCode, resp.Header, body}, nil
+	return tokens{}, providers.NotCounted(trace.sanitize(err))
 }
 
-// formRequest returns a POST request of a form, with the client authenticated
-// (RFC 6749, section 2.3.1). form is not changed.
-func (c *client) formRequest(ctx context.Context, m *metadata, address string, form url.Values) (*http.Request, error) {
+func tokensOf(token *oauth2.Token) tokens {
+	got := tokens{access: token.AccessToken, refresh: token.RefreshToken}
+	got.id, _ = token.Extra("id_token").(string)
+	if !token.Expiry.IsZero() {
+		got.lifetime = time.Until(token.Expiry)
+	}
+	return got
+}
+
+// oauth2Config returns our client, an endpoint, and how the client authenticates
+// there (RFC 6749, section 2.3.1). The style is never AuthStyleAutoDetect, with
+// which x/oauth2 sends a request that was rejected a second time.
+func (c *client) oauth2Config(m *metadata, address string) (*oauth2.Config, error) {
 	style, err := m.authStyle(c.cfg)
 	if err != nil {
 		return nil, err
 	}
-	fields := url.Values{}
-	for name, values := range form {
-		fields[name] = slices.Clone(values)
+	config := &oauth2.Config{
+		ClientID:     c.cfg.ClientID,
+		ClientSecret: c.cfg.ClientSecret.Reveal(),
+		Endpoint:     oauth2.Endpoint{TokenURL: address, AuthStyle: oauth2.AuthStyleInParams},
 	}
-	if style != authBasic {
-		fields.Set("client_id", c.cfg.ClientID)
+	switch style {
+	case authBasic:
+		config.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
+	case authNone:
+		config.ClientSecret = ""
 	}
-	if style == authPost {
-		fields.Set("client_secret", c.cfg.ClientSecret.Reveal())
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(fields.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if style == authBasic {
-		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(c.cfg.ClientSecret.Reveal()))
-	}
-	return req, nil
+	return config, nil
 }
