@@ -58,7 +58,8 @@ func TestPackagesImportOneWay(t *testing.T) {
 // bench may, for its baselines.
 var homes = map[string]string{
 	"github.com/golang-jwt/jwt/v5":  "registry",       // access tokens; for ID tokens there is go-jose
-	"github.com/go-jose/go-jose/v4": "providers/oidc", // ID tokens and key sets
+	"github.com/coreos/go-oidc/v3":  "providers/oidc", // discovery and ID tokens
+	"github.com/go-jose/go-jose/v4": "providers/oidc", // key sets, and the signatures of ID tokens
 	"github.com/go-ldap/ldap/v3":    "providers/ldap",
 	"golang.org/x/oauth2":           "providers/oidc", // grants
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	goidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
 	"shorepass/internal/secret"
@@ -76,11 +77,53 @@ func (c *client) revocationRequest(ctx context.Context, m *metadata, address str
 	return req, nil
 }
 
+// discoveryMembers are the needed members of a discovery document (OpenID Connect
+// Discovery 1.0, section 3; RFC 8414, section 2; RFC 8705, section 5).
+var discoveryMembers = schema{
+	"issuer": asText, "token_endpoint": asText, "userinfo_endpoint": asText, "revocation_endpoint": asText,
+	"jwks_uri": asText, "mtls_endpoint_aliases": asSent,
+	"token_endpoint_auth_methods_supported": asTexts, "grant_types_supported": asTexts,
+	"scopes_supported": asTexts, "id_token_signing_alg_values_supported": asTexts,
+}
+
+var errNotADocument = errors.New("the answer is not a discovery document")
+
+// discover requests the discovery document below address, and returns its needed
+// members and how far the provider's clock is ahead of ours. The caller compares
+// the issuer, which go-oidc expects to be the address. No error quotes the answer.
+func (c *client) discover(ctx context.Context, address string) (members, time.Duration, error) {
+	var trace requestTrace
+	httpClient, transport := c.normalizing(discoveryMembers)
+	ctx = goidc.ClientContext(trace.attach(ctx), httpClient)
+	found, err := goidc.NewProvider(goidc.InsecureIssuerURLContext(ctx, c.cfg.Issuer), address)
+	switch answer := transport.answer; {
+	case errors.Is(err, errNotAnObject):
+		return nil, 0, errNotADocument
+	case answer != nil && answer.StatusCode != http.StatusOK:
+		return nil, 0, statusError(answer.StatusCode)
+	case err != nil:
+		return nil, 0, trace.sanitize(err)
+	}
+	var doc members
+	if found.Claims(&doc) != nil {
+		return nil, 0, errNotADocument
+	}
+	return doc, clockOffset(transport.answer.Header), nil
+}
+
+// clockOffset returns how far a Date header is ahead of our clock, 0 without one.
+func clockOffset(header http.Header) time.Duration {
+	date, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return time.Until(date)
+}
+
 // response is a response of the provider with status 200.
 type response struct {
 	body        []byte
 	contentType string
-	clockOffset time.Duration // of its Date header to our clock; 0 without one
 }
 
 // get requests a URL of the provider; bearer is an access token to send, or "".
@@ -109,9 +152,5 @@ func (c *client) get(ctx context.Context, address, bearer string) (*response, er
 	if resp.StatusCode != http.StatusOK {
 		return nil, statusError(resp.StatusCode)
 	}
-	got := &response{body: body, contentType: resp.Header.Get("Content-Type")}
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		got.clockOffset = time.Until(date)
-	}
-	return got, nil
+	return &response{body: body, contentType: resp.Header.Get("Content-Type")}, nil
 }

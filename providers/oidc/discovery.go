@@ -150,8 +150,8 @@ const wellKnown = "/.well-known/openid-configuration"
 // if it is known.
 func (d *discovery) request(ctx context.Context) (*metadata, error) {
 	key, address := d.cfg.discoveryAddress()
+	doc, ahead, err := d.client.discover(ctx, address)
 	address = strings.TrimSuffix(address, "/") + wellKnown
-	resp, err := d.client.get(ctx, address, "")
 	if err != nil {
 		err = fmt.Errorf("discover %s: %w", address, err)
 		status, answered := errors.AsType[statusError](err)
@@ -160,10 +160,6 @@ func (d *discovery) request(ctx context.Context) (*metadata, error) {
 		}
 		return nil, providers.WithKey(key, err)
 	}
-	doc, err := decodeMembers(resp.body)
-	if err != nil {
-		return nil, providers.WithKey(key, fmt.Errorf("discover %s: the answer is not a discovery document", address))
-	}
 	if issuer := doc.text("issuer"); issuer != d.cfg.Issuer {
 		return nil, providers.WithKey("issuer", fmt.Errorf("discover %s: the document is that of the issuer %q: if that is your provider, write it as issuer, byte for byte", address, truncate(issuer)))
 	}
@@ -171,7 +167,7 @@ func (d *discovery) request(ctx context.Context) (*metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.clockOffset = resp.clockOffset
+	m.clockOffset = ahead
 	return m, nil
 }
 
