@@ -6,7 +6,7 @@ require (
 	cel.dev/cel-go v0.33.2 // policy: the language of when
 	github.com/coreos/go-oidc/v3 v3.21.0 // providers/oidc: discovery and ID tokens
 	github.com/go-asn1-ber/asn1-ber v1.5.8 // providers/ldap: the answer to StartTLS, which is read before the library is there
-	github.com/go-jose/go-jose/v4 v4.1.4 // providers/oidc: ID tokens and key sets
+	github.com/go-jose/go-jose/v4 v4.1.4 // providers/oidc: key sets and signatures, as go-oidc has them
 	github.com/go-ldap/ldap/v3 v3.4.15 // providers/ldap: the protocol
 	github.com/golang-jwt/jwt/v5 v5.3.1 // registry: signs and verifies tokens
 	github.com/google/go-cmp v0.7.0 // tests: says what differs

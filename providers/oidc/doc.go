@@ -15,12 +15,16 @@
 // quote the secret, in any encoding. Errors hold an HTTP status, an error code
 // out of a closed table, or the kind of a connection error (requesterror.go).
 //
+// go-oidc discovers the provider and verifies its ID tokens, and x/oauth2 sends
+// the grants. Both decode without case, and fail at the type of a member that is
+// not needed, so that they get each answer normalized (normalize.go): names of
+// members and claims count as they are spelled, and of an answer only the members
+// that are needed.
+//
 // Refused on purpose: redirects, endpoints on hosts that the configuration does
 // not name, symmetric signatures, and keys and key locations in a token's header.
-// Names of members and claims count as they are spelled, and of an answer only
-// the members that are needed. Distributed claims are not fetched: their groups
-// are unsure, unless groups.graph names Microsoft Graph, which has those of Entra
-// ID (graphgroups.go).
+// Distributed claims are not fetched: their groups are unsure, unless groups.graph
+// names Microsoft Graph, which has those of Entra ID (graphgroups.go).
 //
 //	p, err := oidc.New(oidc.Config{
 //		Issuer:   "https://sso.corp.example/realms/corp",

@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	jose "github.com/go-jose/go-jose/v4"
 	strictjson "github.com/go-jose/go-jose/v4/json" // refuses repeated names, and tells names apart by case
 
 	"shorepass/providers"
@@ -45,67 +43,6 @@ func passwordRequirements(cfg Config) requirements {
 		authorizedParties = append(authorizedParties, cfg.ClientID)
 	}
 	return requirements{audience: cfg.Audience, authorizedParties: authorizedParties, asPassword: true, maxAge: cfg.MaxTokenAge}
-}
-
-// verifier verifies the ID tokens of one issuer. It is safe for concurrent use.
-//
-// We will not use go-oidc's verifier: it matches the names of claims without
-// case, so that "Nonce": 7 makes a token malformed. Besides, it accepts two
-// spellings of Google's issuer, compares one audience only and ignores azp.
-type verifier struct {
-	issuer     string
-	names      []string // of the accepted algorithms
-	algorithms []jose.SignatureAlgorithm
-	keys       *keyCache
-}
-
-// newVerifier returns a verifier for the tokens of cfg.Issuer.
-func newVerifier(cfg Config, keys *keyCache) *verifier {
-	v := &verifier{issuer: cfg.Issuer, names: cfg.Algorithms, keys: keys}
-	for _, algorithm := range cfg.Algorithms {
-		v.algorithms = append(v.algorithms, jose.SignatureAlgorithm(algorithm))
-	}
-	return v
-}
-
-// verify validates an ID token (OpenID Connect Core 1.0, section 3.1.3.7) and
-// returns its claims. The error wraps errInvalidToken if the token is invalid;
-// any other means unavailable.
-func (v *verifier) verify(ctx context.Context, raw string, want requirements) (claimSet, error) {
-	if err := checkHeader(raw, want.asPassword); err != nil {
-		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
-	}
-	payload, err := v.verifySigned(ctx, raw, want.asPassword)
-	if err != nil {
-		return nil, err
-	}
-	claims, err := decodeClaims(payload)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
-	}
-	if err := v.checkClaims(claims, want); err != nil {
-		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
-	}
-	return claims, nil
-}
-
-// verifySigned verifies algorithm and signature, and returns the payload. The
-// error wraps errInvalidToken, or says why there are no keys. Unlike the
-// library's errors it quotes nothing of the token.
-func (v *verifier) verifySigned(ctx context.Context, raw string, fromClient bool) ([]byte, error) {
-	jws, err := jose.ParseSignedCompact(raw, v.algorithms)
-	if err != nil {
-		return nil, fmt.Errorf("%w: it is malformed, or not signed by one of %s", errInvalidToken, providers.Quoted(v.names))
-	}
-	var payload []byte
-	err = v.keys.verifyWith(ctx, fromClient, func(by *keySnapshot) error {
-		var ok bool
-		if payload, ok = by.verify(jws); !ok {
-			return fmt.Errorf("%w: %w", errInvalidToken, errNoMatchingKey)
-		}
-		return nil
-	})
-	return payload, err
 }
 
 // checkHeader refuses a malformed token, or one of another type, before the
