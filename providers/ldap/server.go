@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -182,14 +183,15 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 
 // dialTCP connects to the server's host. While DNS fails, it connects to the last address.
 func (s *server) dialTCP(ctx context.Context) (net.Conn, error) {
-	dialer := net.Dialer{KeepAliveConfig: keepAlive, Resolver: s.resolver}
-	c, err := dialer.DialContext(ctx, "tcp", s.host)
 	s.mu.Lock()
 	last := s.address
 	s.mu.Unlock()
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && !dns.IsNotFound && last != "" {
-		c, err = dialer.DialContext(ctx, "tcp", last)
+	target := s.host
+	if last != "" && s.lookupFails(ctx) {
+		target = last
 	}
+	dialer := net.Dialer{KeepAliveConfig: keepAlive, Resolver: s.resolver}
+	c, err := dialer.DialContext(ctx, "tcp", target)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +199,19 @@ func (s *server) dialTCP(ctx context.Context) (net.Conn, error) {
 	defer s.mu.Unlock()
 	s.address = c.RemoteAddr().String()
 	return c, nil
+}
+
+// lookupFails reports whether DNS gives no answer on the server's host. It takes half of
+// the time at most: a silent resolver must leave some to connect in.
+func (s *server) lookupFails(ctx context.Context) bool {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	_, err := cmp.Or(s.resolver, net.DefaultResolver).LookupHost(ctx, s.name)
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && !dns.IsNotFound
 }
 
 // secure negotiates TLS and hands the connection to the library.

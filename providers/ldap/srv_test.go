@@ -80,6 +80,12 @@ func TestSRV(t *testing.T) {
 	if err != nil || !strings.Contains(found.String(), "DNS resolver does not answer") {
 		t.Errorf("Ping() = %v, %v, want a warning of DNS", found, err)
 	}
+
+	// A resolver that is silent leaves time to connect to the last address.
+	dns.Silence(true)
+	second.Stop()
+	second.Start(t)
+	mustLogin(t, p, "alice", "alicepw")
 }
 
 // TestSRVFaults: a forged or wrong answer of DNS sends no password to a host outside of

@@ -17,6 +17,7 @@ type DNS struct {
 	mu      sync.Mutex
 	records map[string][]net.SRV
 	fails   bool
+	silent  bool
 	asked   int
 }
 
@@ -70,6 +71,13 @@ func (d *DNS) Fail(fails bool) {
 	d.fails = fails
 }
 
+// Silence makes the server answer nothing, or ends that.
+func (d *DNS) Silence(silent bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.silent = silent
+}
+
 // Asked returns how often SRV records were asked for.
 func (d *DNS) Asked() int {
 	d.mu.Lock()
@@ -97,6 +105,9 @@ func (d *DNS) answer(query []byte) []byte {
 	kind := binary.BigEndian.Uint16(query[end:])
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.silent {
+		return nil
+	}
 	records, known := d.records[name]
 	var data [][]byte
 	switch kind {
