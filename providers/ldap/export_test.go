@@ -17,3 +17,12 @@ func (p *Provider) LookUpServers(ctx context.Context) {
 	l.mu.Unlock()
 	l.refreshIfDue(ctx)
 }
+
+// ServerURLs returns the URLs of the servers, in the order of preference.
+func (p *Provider) ServerURLs() []string {
+	var urls []string
+	for _, s := range p.dir.list.all() {
+		urls = append(urls, s.url)
+	}
+	return urls
+}

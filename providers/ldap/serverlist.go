@@ -159,8 +159,8 @@ func (l *serverList) lastError() error {
 }
 
 // lookUp replaces the servers of a source by those that DNS names now. A server that
-// stays keeps its state; while the records stay, so does their order, which the resolver
-// draws by the weights. After an error, the last answer holds.
+// stays keeps its state; while the records stay, so do their order, which the resolver
+// draws by the weights, and the maxServers that are used. After an error, the last answer holds.
 func (l *serverList) lookUp(ctx context.Context, one *source) error {
 	name := one.url.Hostname()
 	_, records, err := l.resolver.LookupSRV(ctx, "", "", name+".")
@@ -168,18 +168,19 @@ func (l *serverList) lookUp(ctx context.Context, one *source) error {
 		return withCure(fmt.Errorf("look up the SRV records %s: %w", name, err), lookupCure(err))
 	}
 	urls, refused := srvURLs(one.url.Scheme, name, records, one.tls.ServerName != "")
-	for _, target := range refused {
-		l.warn("urls", fmt.Sprintf("the SRV records %s name %s, which is not under %s and so not used: DNS alone could send passwords anywhere; write the server in urls, or tls.server_name", name, target, srvDomain(name)))
+	if len(refused) > 0 { // one warning, however many a forged answer names
+		slices.Sort(refused)
+		l.warn("urls", fmt.Sprintf("the SRV records %s name %s, which is not under %s and so not used (%d such names): DNS alone could send passwords anywhere; write the server in urls, or tls.server_name", name, refused[0], srvDomain(name), len(refused)))
 	}
 	if len(urls) == 0 {
 		return withCure(fmt.Errorf("the SRV records %s name no server that can be used", name), cure{"urls", "write the servers in urls"})
 	}
-	sorted := slices.Sorted(slices.Values(urls))
-	key := strings.Join(sorted, " ")
+	key := recordsKey(records)
 	if key == one.records {
 		return nil
 	}
 	one.records = key
+	urls = urls[:min(maxServers, len(urls))]
 	servers := make([]*server, 0, len(urls))
 	for _, raw := range urls {
 		if i := slices.IndexFunc(one.servers, func(s *server) bool { return s.url == raw }); i >= 0 {
@@ -197,6 +198,16 @@ func (l *serverList) lookUp(ctx context.Context, one *source) error {
 	return nil
 }
 
+// recordsKey returns a text that is equal for the same records in any order.
+func recordsKey(records []*net.SRV) string {
+	lines := make([]string, len(records))
+	for i, r := range records {
+		lines[i] = fmt.Sprintf("%d %d %s:%d", r.Priority, r.Weight, strings.ToLower(r.Target), r.Port)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, " ")
+}
+
 // lookupCure returns the cure of a failed lookup of SRV records.
 func lookupCure(err error) cure {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
@@ -205,8 +216,8 @@ func lookupCure(err error) cure {
 	return cure{"", "this machine's DNS resolver does not answer"}
 }
 
-// srvURLs returns the URLs of the servers that SRV records name, at most maxServers, and
-// the targets that are refused.
+// srvURLs returns the URLs of the servers that SRV records name, and the targets that are
+// refused.
 //
 // Each server must have a certificate for its own name. So a forged answer could name a
 // host of the forger's, with a good certificate: unless anyName, which says that all
@@ -220,7 +231,7 @@ func srvURLs(scheme, name string, records []*net.SRV, anyName bool) (urls, refus
 		case target == "": // the service is not offered (RFC 2782)
 		case !anyName && target != domain && !strings.HasSuffix(target, "."+domain):
 			refused = append(refused, target)
-		case len(urls) < maxServers:
+		default:
 			raw := fmt.Sprintf("%s://%s:%d", scheme, target, srvPort(scheme, record.Port))
 			if !slices.Contains(urls, raw) {
 				urls = append(urls, raw)

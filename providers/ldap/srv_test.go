@@ -1,8 +1,12 @@
 package ldap_test
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,6 +90,49 @@ func TestSRV(t *testing.T) {
 	second.Stop()
 	second.Start(t)
 	mustLogin(t, p, "alice", "alicepw")
+}
+
+// TestSRVRecords: of many records 16 servers are used, the same ones and in one order until
+// the records change; many refused targets have one warning (C8).
+func TestSRVRecords(t *testing.T) {
+	dns := ldaptest.NewDNS(t)
+	cfg := ldap.Config{Preset: "openldap", URLs: []string{"ldaps://" + srvName}, Users: ldap.Users{Base: new("dc=x,dc=y")}}.WithDefaults()
+	p, err := ldap.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.SetResolver(dns.Resolver())
+	var log bytes.Buffer
+	p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
+	records := make([]net.SRV, 20)
+	for i := range records {
+		records[i] = net.SRV{Target: fmt.Sprintf("dc%d.corp.example.", i), Port: 636, Weight: 1}
+	}
+	dns.Set(srvName, records...)
+	p.LookUpServers(t.Context())
+	first := p.ServerURLs()
+	for range 3 {
+		p.LookUpServers(t.Context())
+		if again := p.ServerURLs(); !slices.Equal(again, first) || len(again) != 16 {
+			t.Errorf("the same 20 records gave %q, and then %q, want 16 that stay", first, again)
+		}
+	}
+	for i := range records {
+		records[i].Priority = uint16(len(records) - i)
+	}
+	dns.Set(srvName, records...)
+	p.LookUpServers(t.Context())
+	if got := p.ServerURLs()[0]; got != "ldaps://dc19.corp.example:636" {
+		t.Errorf("after a change of the priorities the first server is %s, want dc19", got)
+	}
+	for i := range records[1:] {
+		records[i+1].Target = fmt.Sprintf("dc%d.evil.example.", i)
+	}
+	dns.Set(srvName, records...)
+	p.LookUpServers(t.Context())
+	if n := strings.Count(log.String(), "not under corp.example"); n != 1 || !strings.Contains(log.String(), "19 such names") {
+		t.Errorf("%d warnings of 19 refused targets, want one with their number:\n%s", n, log.String())
+	}
 }
 
 // TestSRVFaults: a forged or wrong answer of DNS sends no password to a host outside of
