@@ -93,7 +93,7 @@ func (p *Provider) checkBound(ctx context.Context, person personConn, e entry) e
 	case err != nil:
 		return err
 	case !same:
-		return reject("the directory bound %s, and users.filter finds %s: make the filter find the account of users.bind_name", who, e.dn)
+		return reject("the directory bound %s, and users.filter finds %s: make the filter find the account of users.bind_name, and write all names of its domain in users.domains", who, e.dn)
 	}
 	return nil
 }
@@ -114,25 +114,36 @@ func (p *Provider) isBound(ctx context.Context, person personConn, e entry) (sam
 	case err != nil:
 		return false, "", err
 	}
-	return sameAuthorizationID(result.AuthzID, e, p.cfg.Users.Name), fmt.Sprintf("%q", result.AuthzID), nil
+	return p.sameAuthorizationID(result.AuthzID, e), fmt.Sprintf("%q", result.AuthzID), nil
 }
 
 // sameAuthorizationID reports whether an authorization identity (RFC 4513, section
-// 5.2.1.8) is an entry's: "dn:" and its DN, or "u:" and its user name, also with a
-// domain.
-func sameAuthorizationID(id string, e entry, nameAttribute string) bool {
+// 5.2.1.8) is an entry's: "dn:" and its DN, or "u:" and its user name, also with one of
+// users.domains. With another domain it is another account of the same name.
+func (p *Provider) sameAuthorizationID(id string, e entry) bool {
 	if text, found := strings.CutPrefix(id, "dn:"); found {
-		bound, err := ldap.ParseDN(text)
-		own, ownErr := ldap.ParseDN(e.dn)
-		return err == nil && ownErr == nil && dnKey(bound) == dnKey(own)
+		return sameDN(text, e.dn)
 	}
-	name, found := strings.CutPrefix(id, "u:")
-	if _, after, hasDomain := strings.Cut(name, `\`); hasDomain {
+	whole, found := strings.CutPrefix(id, "u:")
+	name := whole
+	if domain, after, ok := cutDomain(whole); ok && slices.Contains(p.domains.configured, providers.Login(domain).Key()) {
 		name = after
-	} else if at := strings.LastIndexByte(name, '@'); at > 0 {
-		name = name[:at]
 	}
-	return found && slices.ContainsFunc(e.texts(nameAttribute), func(text string) bool { return nameKey(text) == nameKey(name) })
+	return found && slices.ContainsFunc(e.texts(p.cfg.Users.Name), func(text string) bool {
+		return nameKey(text) == nameKey(name) || nameKey(text) == nameKey(whole)
+	})
+}
+
+// cutDomain splits a name such as "CORP\alice" or "alice@corp.example".
+func cutDomain(text string) (domain, name string, found bool) {
+	if domain, name, found = strings.Cut(text, `\`); found {
+		return domain, name, true
+	}
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return "", text, false
+	}
+	return text[at+1:], text[:at], true
 }
 
 // isBoundSID reports whether the SID of an entry is among those of the connection. The

@@ -78,6 +78,9 @@ func TestWhoAmI(t *testing.T) {
 		{"u:alice", 0, ""},
 		{"u:alice@corp.example", 0, ""},
 		{`u:CORP\Alice`, 0, ""},
+		// Another domain's account of the same name.
+		{`u:CHILD\alice`, 0, "users.filter finds"},
+		{"u:alice@child.corp.example", 0, "write all names of its domain in users.domains"},
 		{"u:bob", 0, "users.filter finds"},
 		{"alice", 0, "users.filter finds"},
 		{"", 0, "users.filter finds"}, // anonymous
@@ -88,7 +91,7 @@ func TestWhoAmI(t *testing.T) {
 		}))
 		cfg := fakeConfig(f)
 		cfg.Preset, cfg.BindDN, cfg.BindPassword = "", "", secret.Text{}
-		cfg.Users = ldap.Users{Base: cfg.Users.Base, Filter: "(uid={user})", Name: "uid", Subject: "entryUUID", BindName: "{user}"}
+		cfg.Users = ldap.Users{Base: cfg.Users.Base, Filter: "(uid={user})", Name: "uid", Subject: "entryUUID", BindName: "{user}", Domains: []string{"CORP", "corp.example"}}
 		id, err := login(t, newProvider(t, cfg), "alice", "alicepw")
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%q, result %d: Authenticate = %v, %v, want %q", test.answer, test.code, id, err, test.want)

@@ -69,15 +69,8 @@ func (n loginName) values() func(string) string { return placeholderValues(n.log
 // Directory itself ([MS-ADTS], section 5.1.1.1.1).
 func (d *domains) readings(ctx context.Context, login string) ([]loginName, error) {
 	asTyped := loginName{login: login, user: login}
-	domainName, name, backslash := strings.Cut(login, `\`)
-	if !backslash {
-		at := strings.LastIndexByte(login, '@')
-		if at < 0 {
-			return []loginName{asTyped}, nil
-		}
-		name, domainName = login[:at], login[at+1:]
-	}
-	if name == "" || domainName == "" {
+	domainName, name, found := cutDomain(login)
+	if !found || name == "" || domainName == "" {
 		return []loginName{asTyped}, nil
 	}
 	own, found, err := d.find(ctx, providers.Login(domainName).Key())
@@ -87,7 +80,7 @@ func (d *domains) readings(ctx context.Context, login string) ([]loginName, erro
 		return nil, fmt.Errorf("find the domain's own names: %w", err)
 	case !found:
 		return []loginName{asTyped}, nil
-	case own.dn != "" && !backslash:
+	case own.dn != "" && !strings.Contains(login, `\`):
 		return []loginName{asTyped, stripped}, nil
 	}
 	return []loginName{stripped}, nil
