@@ -127,8 +127,12 @@ type openGroups struct {
 }
 
 // unknownGroups returns the groups under the base that any person of the forest may be in. all
-// is true if there are too many to name.
+// is true if there are too many to name. What a search with a person's own rights finds is
+// not cached: others may see other groups.
 func (g *groupFinder) unknownGroups(ctx context.Context, s searcher) (groups []group, all bool, err error) {
+	if _, ownRights := s.(personConn); ownRights {
+		return g.searchOpenGroups(ctx, s)
+	}
 	g.open.mu.Lock()
 	groups, all = g.open.groups, g.open.all
 	fresh := time.Now().Before(g.open.expires)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
@@ -100,6 +101,21 @@ func TestForestNames(t *testing.T) {
 		cfg.Users.Base, cfg.URLs = new("CN=Users,"+ldaptest.ForestRoot), []string{s.LDAPS}
 		if id := mustLogin(t, newProvider(t, cfg), "jdoe", "jdoeadpw"); id.User != "jdoe" {
 			t.Errorf("Authenticate(jdoe) = %v", id)
+		}
+	})
+	t.Run("with the person's own rights", func(t *testing.T) {
+		cfg := forestConfig(s)
+		cfg.BindDN, cfg.BindPassword = "", secret.Text{}
+		cfg.Users = ldap.Users{DNTemplate: "CN={user},CN=Users," + ldaptest.ForestRoot}
+		dns := ldaptest.NewDNS(t)
+		dns.Set("_gc._tcp.ad.example", srv(t, s, 1, "dc1.ad.example"))
+		cfg.URLs, cfg.TLS.ServerName = []string{"ldaps://_gc._tcp.ad.example"}, "127.0.0.1"
+		p := newProvider(t, cfg)
+		p.SetResolver(dns.Resolver())
+		mustLogin(t, p, "guest", "guestadpw")
+		// What guest may not see is unsure for alice nevertheless.
+		if id := mustLogin(t, p, "alice", "aliceadpw"); !slices.Contains(id.Unsure, "crew") {
+			t.Errorf("Authenticate(alice) after guest: unsure groups %q, want crew among them", id.Unsure)
 		}
 	})
 	t.Run("check --live", func(t *testing.T) {

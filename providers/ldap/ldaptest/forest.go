@@ -31,6 +31,7 @@ const (
 //	carol   in the child domain, as carol@ad.example
 //	jdoe    one in the root and one in the child domain; the second is in devs
 //	dora    in the second tree
+//	guest   in the root domain; may not read crew
 //
 // Groups: devs and staff are universal; staff contains the global group crew of the child
 // domain; admins is a universal group of the root domain and one of the child domain, of
@@ -88,6 +89,7 @@ rootpw admin
 directory ` + dir + `/db
 dbnosync
 access to attrs=userPassword by anonymous auth by * none
+access to dn.exact="CN=crew,OU=Teams,` + ForestChild + `" by dn.exact="CN=guest,CN=Users,` + ForestRoot + `" none by * break
 access to * by users read by anonymous auth
 `
 }
@@ -164,6 +166,7 @@ func forestTree() string {
 	for i, p := range []struct{ name, domain, upn string }{
 		{"svc", ForestRoot, "svc@ad.example"}, {"alice", ForestRoot, "alice@corp.example"}, {"jdoe", ForestRoot, "jdoe@ad.example"},
 		{"jdoe", ForestChild, "jdoe@child.ad.example"}, {"carol", ForestChild, "carol@ad.example"}, {"dora", ForestTree, "dora@other.test"},
+		{"guest", ForestRoot, "guest@ad.example"},
 	} {
 		dn := "CN=" + p.name + ",CN=Users," + p.domain
 		add(dn, "user", append(groups[dn], "sn: "+p.name, "objectCategory: person", "sAMAccountName: "+p.name, "userPrincipalName: "+p.upn,
