@@ -1,6 +1,11 @@
 package ldap
 
-import "testing"
+import (
+	"slices"
+	"testing"
+
+	ldap "github.com/go-ldap/ldap/v3"
+)
 
 // TestAttributeNames: two descriptions of one attribute have one key (C6).
 func TestAttributeNames(t *testing.T) {
@@ -36,5 +41,22 @@ func TestAttributeNames(t *testing.T) {
 		if a, b := test.names.key(test.a), test.names.key(test.b); (a == b) != test.same {
 			t.Errorf("%s: %q has the key %q, %q has %q", test.name, test.a, a, test.b, b)
 		}
+	}
+}
+
+// TestAttributeUnderTwoNames: a value that a server sends under two names of an attribute
+// is one value (C6).
+func TestAttributeUnderTwoNames(t *testing.T) {
+	e := newEntry(&ldap.Entry{DN: "uid=alice,dc=x", Attributes: []*ldap.EntryAttribute{
+		{Name: "userid", ByteValues: [][]byte{[]byte("alice")}},
+		{Name: "uid", ByteValues: [][]byte{[]byte("alice")}},
+		{Name: "cn", ByteValues: [][]byte{[]byte("Alice"), []byte("A.")}},
+		{Name: "commonName", ByteValues: [][]byte{[]byte("A."), []byte("Al")}},
+	}}, nil)
+	if got := e.texts("0.9.2342.19200300.100.1.1"); !slices.Equal(got, []string{"alice"}) {
+		t.Errorf("uid = %q, want one alice", got)
+	}
+	if got := e.texts("cn"); !slices.Equal(got, []string{"Alice", "A.", "Al"}) {
+		t.Errorf("cn = %q, want each value once", got)
 	}
 }

@@ -18,10 +18,28 @@ func newEntry(found *ldap.Entry, names *attributeNames) entry {
 	e := entry{dn: found.DN, names: names, attributes: make(map[string][][]byte, len(found.Attributes))}
 	for _, a := range found.Attributes {
 		if key := names.key(a.Name); len(a.ByteValues) > 0 {
-			e.attributes[key] = append(e.attributes[key], a.ByteValues...) // some servers send an attribute in parts
+			e.attributes[key] = mergeValues(e.attributes[key], a.ByteValues)
 		}
 	}
 	return e
+}
+
+// mergeValues returns the values of an attribute that a server sends in parts, or once
+// under each of its names that were asked for. Values are a set (RFC 4512, section 2.2).
+func mergeValues(all, more [][]byte) [][]byte {
+	if len(all) == 0 {
+		return more
+	}
+	seen := make(map[string]bool, len(all))
+	for _, v := range all {
+		seen[string(v)] = true
+	}
+	for _, v := range more {
+		if !seen[string(v)] {
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 // values returns all values of an attribute, by any of its names, unchanged.
