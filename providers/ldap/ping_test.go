@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	goldap "github.com/go-ldap/ldap/v3"
+
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
@@ -72,6 +74,27 @@ func TestThresholdOfOpenLDAP(t *testing.T) {
 			t.Errorf("with %v Ping() = %s, want no fault", test.set, faults)
 		case !strings.Contains(faults, test.fault):
 			t.Errorf("with %v Ping() = %s, want the fault %q", test.set, faults, test.fault)
+		}
+	}
+}
+
+// TestPingTimeLimit: the server ends the searches of Ping before this side does, which
+// would take a search through a large directory for a server that is down.
+func TestPingTimeLimit(t *testing.T) {
+	f := ldaptest.NewFake(t, fakeDirectory(func(r ldaptest.Request) (ldaptest.Answer, bool) {
+		return ldaptest.Answer{Code: goldap.LDAPResultTimeLimitExceeded}, r.Filter == "(uid=*)"
+	}))
+	cfg := fakeConfig(f)
+	cfg.Timeout = 10 * time.Second
+	p := newProvider(t, cfg)
+	if found, err := p.Ping(t.Context()); err != nil || len(found.Faults()) > 0 {
+		t.Errorf("Ping() = %v, %v, want no fault", found, err)
+	}
+	mustLogin(t, p, "alice", "alicepw")
+	want := map[string]int64{"(uid=*)": 5, "(uid=alice)": 10}
+	for _, r := range f.Requests() {
+		if limit, ok := want[r.Filter]; ok && r.TimeLimit != limit {
+			t.Errorf("the search %s has a time limit of %d s, want %d", r.Filter, r.TimeLimit, limit)
 		}
 	}
 }

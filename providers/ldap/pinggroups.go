@@ -33,8 +33,10 @@ func (p *Provider) inspectGroups(ctx context.Context, people []entry) providers.
 	})
 	groups = withoutBase(groups, cfg.base())
 	switch {
-	case err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded:
+	case err != nil && !cutShort(err):
 		return providers.Findings{p.searchFault(ctx, "groups.base", cfg.base(), err)}
+	case err != nil && len(groups) == 0:
+		return providers.Findings{providers.Warningf("", "the groups under %s cannot be listed, which no login needs, and are not checked: %v%s", place(cfg.base()), err, hint(err))}
 	case len(groups) == 0:
 		return providers.Findings{p.noGroups(ctx)}
 	}
@@ -94,7 +96,7 @@ func (p *Provider) inspectMemberships(ctx context.Context, people []entry) provi
 			return providers.Findings{membershipFault(err)}
 		}
 		asked++
-		if len(all) > 0 {
+		if inGroup(all) {
 			members++
 		}
 		if !e.has(attrGroupNumber) && !e.has(attrPrimaryGroup) {
@@ -117,6 +119,12 @@ func (p *Provider) inspectMemberships(ctx context.Context, people []entry) provi
 		found = append(found, primary...)
 	}
 	return append(found, p.inspectNested(ctx)...)
+}
+
+// inGroup reports whether any of the groups is one: a value of groups.attribute that is no
+// DN is none.
+func inGroup(all []providers.FoundGroup) bool {
+	return slices.ContainsFunc(all, func(one providers.FoundGroup) bool { return one.ID != "" })
 }
 
 // groupsOfEntry reads an entry and finds its groups before only and rename, as a login
@@ -155,10 +163,14 @@ func membershipFault(err error) providers.Finding {
 func (p *Provider) noMemberships(ctx context.Context, asked int) providers.Finding {
 	cfg := p.cfg.Groups
 	var other string
+	var limit error
 	for _, attribute := range memberAttributes {
-		groups, _ := p.dir.find(ctx, query{
+		groups, err := p.dir.find(ctx, query{
 			base: cfg.base(), scope: searchScope(cfg.Scope), filter: "(" + attribute + "=*)", attributes: []string{attribute}, sizeLimit: maxNamed,
 		})
+		if cutShort(err) && len(groups) == 0 {
+			limit = err
+		}
 		for _, group := range groups {
 			values := group.texts(attribute)
 			for _, value := range values[:min(maxNamed, len(values))] {
@@ -166,7 +178,7 @@ func (p *Provider) noMemberships(ctx context.Context, asked int) providers.Findi
 				switch kind {
 				case memberPerson:
 					_, all, err := p.groupsOfEntry(ctx, dn)
-					if err == nil && len(all) > 0 {
+					if err == nil && inGroup(all) {
 						return providers.Infof("none of the first %d people is in a group, but others are, such as %s", asked, dn)
 					}
 					return p.membersNotFound(group.dn, attribute, dn)
@@ -180,6 +192,9 @@ func (p *Provider) noMemberships(ctx context.Context, asked int) providers.Findi
 	}
 	if other != "" {
 		return providers.Faultf("groups.nested", `no groups are found for the first %d people; groups are in other groups, as %s: write groups.nested = %q`, asked, other, p.nestedAdvice())
+	}
+	if limit != nil {
+		return providers.Warningf("", "no groups are found for the first %d people, and whether groups list people cannot be seen: %v%s", asked, limit, hint(limit))
 	}
 	return providers.Faultf("groups.base", "no groups are found for the first %d people, and no group under %s shows one of the people as its member: put people into the groups, write another DN in groups.base or users.base, or let %s read %s",
 		asked, place(cfg.base()), p.account(), strings.Join(memberAttributes, ", "))

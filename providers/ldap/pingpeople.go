@@ -32,8 +32,10 @@ func (p *Provider) inspectPeople(ctx context.Context) (providers.Findings, []ent
 	})
 	people = withoutBase(people, p.cfg.Users.base())
 	switch {
-	case err != nil && resultCode(err) != ldap.LDAPResultSizeLimitExceeded:
+	case err != nil && !cutShort(err):
 		return providers.Findings{p.searchFault(ctx, "users.base", p.cfg.Users.base(), err)}, nil
+	case err != nil && len(people) == 0:
+		return providers.Findings{p.unlistedPeople(ctx, err)}, nil
 	case len(people) == 0:
 		return providers.Findings{p.noPeople(ctx)}, nil
 	}
@@ -66,6 +68,21 @@ func (p *Provider) peopleFilter() string {
 		return filter
 	}
 	return "(&" + filter + "(" + dn.RDNs[0].Attributes[0].Type + "=*))"
+}
+
+// unlistedPeople returns the finding of a search for all people that a limit of the server
+// ended before the first: a warning, if it does not end the search of a login.
+func (p *Provider) unlistedPeople(ctx context.Context, err error) providers.Finding {
+	base := p.cfg.Users.base()
+	if p.dnTemplate == nil { // with one, a login reads one entry
+		_, own := p.dir.find(ctx, query{
+			base: base, scope: searchScope(p.cfg.Users.Scope), filter: p.userFilter.filter(placeholderValues("no-one", "no-one")), attributes: []string{"1.1"}, sizeLimit: 2,
+		})
+		if own != nil {
+			return providers.Faultf("users.filter", "search for one person under %s: %v%s", place(base), own, hint(own))
+		}
+	}
+	return providers.Warningf("", "the people under %s cannot be listed, which no login needs, and are not checked: %v%s", place(base), err, hint(err))
 }
 
 // count returns how many entries have a property.

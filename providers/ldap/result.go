@@ -82,14 +82,25 @@ func busyOrUnavailable(err error) bool {
 	return resultCode(err) == ldap.LDAPResultBusy || resultCode(err) == ldap.LDAPResultUnavailable
 }
 
+// cutShort reports whether an answer means that a limit of the server ended a search,
+// whose result may lack entries.
+func cutShort(err error) bool {
+	switch resultCode(err) {
+	case ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded, ldap.LDAPResultTimeLimitExceeded:
+		return true
+	}
+	return false
+}
+
 // hint returns what to do about an answer that concerns a reference to another server or a
 // limit, to be appended to the error.
 func hint(err error) string {
 	switch resultCode(err) {
 	case ldap.LDAPResultReferral:
 		return " (referrals are not followed: name the server itself in urls)"
-	case ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded:
-		return " (the server shows no more: raise its limits for the service account)"
+	}
+	if cutShort(err) {
+		return " (the server shows no more: index the attributes of the filter, or raise the limits of the service account)"
 	}
 	return ""
 }

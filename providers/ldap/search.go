@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -24,8 +25,9 @@ type query struct {
 	scope      int
 	filter     string
 	attributes []string
-	sizeLimit  int  // of entries; 0 for no limit
-	paged      bool // request pages if the server has them, for results that may be long
+	sizeLimit  int           // of entries; 0 for no limit
+	timeLimit  time.Duration // at the server; 0 for the timeout of an operation
+	paged      bool          // request pages if the server has them, for results that may be long
 }
 
 func searchScope(scope string) int {
@@ -36,8 +38,10 @@ func searchScope(scope string) int {
 }
 
 // find implements searcher as the service account, in the share of the service's
-// own operations.
+// own operations. Those of Ping may look at every entry: the server ends them before the
+// client does, which would take it for one that is down.
 func (d *directory) find(ctx context.Context, q query) ([]entry, error) {
+	q.timeLimit = d.timeout / 2
 	return d.inShare(serviceShare).find(ctx, q)
 }
 
@@ -74,7 +78,7 @@ func (d *directory) searchBy(q query, do func(operation func(*conn) error) error
 func (d *directory) searchOn(c *conn, q query, names *attributeNames) ([]entry, error) {
 	request := &ldap.SearchRequest{
 		BaseDN: q.base, Scope: q.scope, DerefAliases: d.deref, Filter: q.filter, Attributes: q.attributes, SizeLimit: q.sizeLimit,
-		TimeLimit: int((d.timeout + time.Second - 1) / time.Second), // the client waits no longer
+		TimeLimit: int((cmp.Or(q.timeLimit, d.timeout) + time.Second - 1) / time.Second), // the client waits no longer
 	}
 	var result *ldap.SearchResult
 	var err error

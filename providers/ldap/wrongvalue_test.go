@@ -117,8 +117,18 @@ func TestWrongValues(t *testing.T) {
 		{"groups.filter by an attribute people lack", func(c *ldap.Config) { c.Groups.Filter = "(memberUid={employeeNumber})" }, "groups.filter", "shows no employeeNumber"},
 		{"groups.attribute that nobody shows", func(c *ldap.Config) { c.Groups.Attribute = "isMemberOf" }, "groups.attribute", "with the overlay memberof"},
 		{"groups.name", func(c *ldap.Config) { c.Groups.Name = "sAMAccountName" }, "groups.name", "with cn"},
+		{"groups.attribute that holds no DNs", func(c *ldap.Config) { c.Groups.Attribute = "cn" }, "groups.attribute", "the person's cn does not name it"},
 		{"groups.only", func(c *ldap.Config) { c.Groups.Only = []string{"registry-*"} }, "groups.only", "keeps none of these groups"},
+		{"users.filter by an attribute without an index, with limits", func(c *ldap.Config) { c.BindDN, c.Users.Filter = s.Limited, "(sn={user})" }, "users.filter", "search for one person"},
 	})
+	// A directory that lists nothing for limits, and lets everybody log in, has no fault.
+	limited := good
+	limited.BindDN = s.Limited
+	p := newProvider(t, limited)
+	if found, err := p.Ping(t.Context()); err != nil || len(found.Faults()) > 0 || strings.Count(found.String(), "cannot be listed, which no login needs") != 2 {
+		t.Errorf("Ping() with limits = %v, %v, want no fault, and that people and groups are not checked", found, err)
+	}
+	mustLogin(t, p, "alice", "alicepw")
 	for key, change := range map[string]func(c *ldap.Config){
 		"users.base":  func(c *ldap.Config) { c.Users.Base = new("ou=nowhere," + s.Base) },
 		"groups.base": func(c *ldap.Config) { c.Groups.Base = new("ou=nowhere," + s.Base) },

@@ -16,6 +16,7 @@ type Request struct {
 	DN         string
 	Password   string   // of a bind
 	Filter     string   // of a search
+	TimeLimit  int64    // of a search, in seconds
 	Attributes []string // of a search
 	Controls   []string // the object identifiers of its controls
 }
@@ -174,6 +175,7 @@ func parseRequest(p *ber.Packet) Request {
 	case ldap.ApplicationSearchRequest:
 		r.DN = text(0)
 		if len(p.Children) > 7 {
+			r.TimeLimit, _ = p.Children[4].Value.(int64)
 			r.Filter, _ = ldap.DecompileFilter(p.Children[6])
 			for _, a := range p.Children[7].Children {
 				r.Attributes = append(r.Attributes, string(a.ByteValue))

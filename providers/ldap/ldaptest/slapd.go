@@ -54,6 +54,7 @@ type Slapd struct {
 	Groups   string // the DN that groups are under
 	BindDN   string // of a service account that may read all but passwords
 	Password string // of the service account
+	Limited  string // the DN of another one with the same password, for whom no search may look at more than a few entries
 
 	program string
 	args    []string
@@ -94,7 +95,7 @@ func newSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	s := &Slapd{
 		program: findProgram(t, "slapd", slapdPackages), Authority: o.Authority,
 		Base: base, People: "ou=people," + base, Groups: "ou=groups," + base,
-		BindDN: "uid=svc,ou=services," + base, Password: "svcpw",
+		BindDN: "uid=svc,ou=services," + base, Password: "svcpw", Limited: "uid=limited,ou=services," + base,
 	}
 	if s.Authority == nil {
 		s.Authority = NewAuthority(t)
@@ -177,9 +178,10 @@ overlay ppolicy
 ppolicy_default "cn=default,ou=policies,dc=example,dc=org"
 ppolicy_use_lockout
 limits dn.exact="uid=svc,ou=services,dc=example,dc=org" size.soft=500 size.prtotal=unlimited
+limits dn.exact="uid=limited,ou=services,dc=example,dc=org" size.unchecked=4
 access to attrs=userPassword by anonymous auth by self write by * none
 access to dn.subtree="ou=groups,dc=example,dc=org" by users read by * none
-` + readers + `access to * by dn.exact="uid=svc,ou=services,dc=example,dc=org" read by self read by users none by anonymous auth
+` + readers + `access to * by dn.regex="^uid=(svc|limited),ou=services,dc=example,dc=org$" read by self read by users none by anonymous auth
 `
 }
 
@@ -192,7 +194,9 @@ func (s *Slapd) addTree(t testing.TB, dir, config string, o SlapdOptions) {
 	for _, ou := range []string{"people", "groups", "services", "policies", "elsewhere"} {
 		fmt.Fprintf(&b, "dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n\n", ou, s.Base, ou)
 	}
-	fmt.Fprintf(&b, "dn: %s\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: svc\nuserPassword: %s\n\n", s.BindDN, s.Password)
+	for _, uid := range []string{"svc", "limited"} {
+		fmt.Fprintf(&b, "dn: uid=%s,ou=services,%s\nobjectClass: account\nobjectClass: simpleSecurityObject\nuid: %s\nuserPassword: %s\n\n", uid, s.Base, uid, s.Password)
+	}
 	fmt.Fprintf(&b, "dn: %s\nobjectClass: groupOfNames\ncn: readers\nmember: %s\n\n", readersDN, s.BindDN)
 	members := make(map[int][]string)
 	for i := 1; i <= o.People; i++ {
