@@ -82,7 +82,7 @@ func (g *graph) request(ctx context.Context, method, address string, body, resul
 		return err
 	}
 	err = g.send(ctx, token, method, address, body, result)
-	if status, ok := errors.AsType[statusError](err); !ok || status != http.StatusUnauthorized {
+	if !isGraphStatus(err, http.StatusUnauthorized) {
 		return err
 	}
 	g.token.drop(ctx, token)
@@ -92,7 +92,7 @@ func (g *graph) request(ctx context.Context, method, address string, body, resul
 	return g.send(ctx, token, method, address, body, result)
 }
 
-// send sends one request. The error is a statusError for any status but 200. No error
+// send sends one request. The error is a graphError for any status but 200. No error
 // quotes the answer, since the request had a secret.
 func (g *graph) send(ctx context.Context, token secret.Text, method, address string, body, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, g.client.cfg.Timeout)
@@ -119,18 +119,64 @@ func (g *graph) send(ctx context.Context, token secret.Text, method, address str
 		return trace.sanitize(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		g.pause(resp)
-		return statusError(resp.StatusCode)
-	}
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return trace.sanitize(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		g.pause(resp)
+		return graphError{statusError(resp.StatusCode), graphCode(text)}
 	}
 	if json.Unmarshal(text, result) != nil {
 		return errors.New("malformed answer")
 	}
 	return nil
+}
+
+// graphError is an error response of Graph or, if it has no code, of something in front
+// of it.
+type graphError struct {
+	status statusError
+	code   string // graphNotFound, graphOtherCode or ""
+}
+
+// Values of graphError.code.
+const (
+	graphNotFound  = "Request_ResourceNotFound" // the user, or an object in the request, does not exist
+	graphOtherCode = "another code"
+)
+
+func (e graphError) Error() string { return e.status.Error() }
+
+// graphCode returns the code in the body of an error response.
+func graphCode(body []byte) string {
+	answer, _ := decodeMembers(body) // none if it is no JSON object
+	inner, _ := decodeMembers(answer["error"])
+	switch code := inner.text("code"); code {
+	case "", graphNotFound:
+		return code
+	}
+	return graphOtherCode
+}
+
+// isGraphStatus reports whether Graph, or something in front of it, answered with a
+// status.
+func isGraphStatus(err error, status int) bool {
+	answer, ok := errors.AsType[graphError](err)
+	return ok && answer.status == statusError(status)
+}
+
+// saysNotFound reports whether Graph itself answered that the user of the request does
+// not exist. Any wrong host, and some proxies during an outage, answer 404.
+func saysNotFound(err error) bool {
+	answer, ok := errors.AsType[graphError](err)
+	return ok && answer.status == http.StatusNotFound && answer.code == graphNotFound
+}
+
+// saysForbidden reports whether Graph itself answered that the client lacks a permission.
+func saysForbidden(err error) bool {
+	answer, ok := errors.AsType[graphError](err)
+	return ok && answer.status == http.StatusForbidden && answer.code != ""
 }
 
 // pause stops requests for as long as a 429 or 503 with Retry-After says (RFC 9110,

@@ -312,15 +312,18 @@ func TestGraphFailures(t *testing.T) {
 		rejected
 		unsure
 	)
-	status := func(code int, header ...string) http.HandlerFunc {
+	answer := func(status int, body string, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			for _, line := range header {
 				name, value, _ := strings.Cut(line, ": ")
 				w.Header().Set(name, value)
 			}
-			w.WriteHeader(code)
-			fmt.Fprint(w, `{"error":{"code":"X","message":"app-token"}}`)
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
 		}
+	}
+	status := func(code int, header ...string) http.HandlerFunc {
+		return answer(code, `{"error":{"code":"X","message":"app-token"}}`, header...)
 	}
 	next := func(address string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -338,7 +341,10 @@ func TestGraphFailures(t *testing.T) {
 		after  int    // requests to Graph of a second login
 	}{
 		{"missing permission", status(403), unsure, "GroupMember.Read.All", 1},
-		{"no such user", status(404), rejected, aliceOID, 1},
+		{"forbidden by a proxy", answer(403, "<html>"), unavailable, "403", 1},
+		{"no such user", answer(404, `{"error":{"code":"Request_ResourceNotFound","message":"app-token"}}`), rejected, aliceOID, 1},
+		{"no such path, at another host", status(404), unavailable, "404", 1},
+		{"not found by a proxy", answer(404, "<html>"), unavailable, "404", 1},
 		{"rate limit", status(429, "Retry-After: 7"), unavailable, "429", 0},
 		{"rate limit without a time", status(429), unavailable, "429", 0},
 		{"overload", status(503, "Retry-After: 7"), unavailable, "503", 0},
@@ -347,6 +353,10 @@ func TestGraphFailures(t *testing.T) {
 		{"redirect", status(302, "Location: "+elsewhere.URL), unavailable, "302", 1},
 		{"token refused for good", status(401), unavailable, "401", 2},
 		{"not JSON", serveText("<html>"), unavailable, "malformed", 1},
+		{"no list", serveText(`{}`), unavailable, "it has no list", 1},
+		{"null", serveText(`null`), unavailable, "it has no list", 1},
+		{"no list but null", serveText(`{"value":null}`), unavailable, "it has no list", 1},
+		{"an error with 200", serveText(`{"error":{"code":"X","message":"app-token"}}`), unavailable, "it has no list", 1},
 		{"no ID", serveText(`{"value":[{"displayName":"admins"}]}`), unavailable, "malformed", 1},
 		{"broken off", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, unavailable, "", 1},
 		{"next page elsewhere", next(elsewhere.URL + "/v1.0/users"), unavailable, "another host", 1},
@@ -382,6 +392,34 @@ func TestGraphFailures(t *testing.T) {
 				t.Errorf("%d requests to another host", n)
 			}
 		})
+	}
+}
+
+// TestGraphLaterFailures: what no answer about a person's own groups is, never says that
+// the person is gone, or in no group.
+func TestGraphLaterFailures(t *testing.T) {
+	for _, tt := range []struct {
+		change func(*oidc.Config)
+		path   string // of the request that fails
+		status int
+		body   string
+	}{
+		{by("id", guid(1)), "/checkMemberGroups", 200, `{}`},
+		{by("id", guid(1)), "/checkMemberGroups", 200, `{"value":null}`},
+		{by("id", guid(1)), "/checkMemberGroups", 403, `<html>`},
+		{by("name"), "/transitiveMemberOf", 200, `{}`},
+		{by("name"), "/v1.0/groups", 200, `{}`},
+		{by("name"), "/v1.0/groups", 404, `{"error":{"code":"Request_ResourceNotFound"}}`},
+	} {
+		e := startEntra(t)
+		e.graph.AddGroup(guid(1), "devs", aliceOID)
+		e.graph.Fail(tt.path, func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(tt.status)
+			fmt.Fprint(w, tt.body)
+		})
+		if id, err := authenticate(t.Context(), e.provider(t, tt.change), password("alice", "pw")); !isUnavailable(err) || providers.MayBeCounted(err) {
+			t.Errorf("%s: %d %s: Authenticate = %v, %v, want unavailable, not counted", tt.path, tt.status, tt.body, id, err)
+		}
 	}
 }
 
@@ -541,19 +579,24 @@ func TestGraphPing(t *testing.T) {
 		name   string
 		change func(*oidc.Config)
 		status int // of Graph; 0 for its own answer
+		body   string
 		want   string
 	}{
-		{"well", nil, 0, "Microsoft Graph: the client may read groups"},
-		{"no permission", nil, 403, "warning (groups.graph): Microsoft Graph refuses"},
-		{"down", nil, 500, "warning (groups.graph): people with more than 200 groups cannot log in"},
-		{"by name", by("name"), 0, "warning (groups.by): rules name groups by their display names"},
-		{"by name, down", by("name"), 500, "fault (groups.graph): no groups can be read"},
-		{"wrong client secret", func(c *oidc.Config) { c.ClientSecret = secret.New("old") }, 0, "warning (groups.graph): people with more than 200 groups cannot log in: Microsoft Graph: client credentials grant"},
+		{"well", nil, 0, "", "Microsoft Graph: the client may read groups"},
+		{"no permission", nil, 403, `{"error":{"code":"Authorization_RequestDenied"}}`, "warning (groups.graph): Microsoft Graph refuses"},
+		{"down", nil, 500, "", "warning (groups.graph): people with more than 200 groups cannot log in"},
+		{"another host", nil, 200, "{}", "warning (groups.graph): people with more than 200 groups cannot log in"},
+		{"by name", by("name"), 0, "", "warning (groups.by): rules name groups by their display names"},
+		{"by name, down", by("name"), 500, "", "fault (groups.graph): no groups can be read"},
+		{"wrong client secret", func(c *oidc.Config) { c.ClientSecret = secret.New("old") }, 0, "", "warning (groups.graph): people with more than 200 groups cannot log in: Microsoft Graph: client credentials grant"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e.graph.Answer(nil)
 			if tt.status > 0 {
-				e.graph.Answer(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(tt.status) })
+				e.graph.Answer(func(w http.ResponseWriter, r *http.Request) {
+					w.WriteHeader(tt.status)
+					fmt.Fprint(w, tt.body)
+				})
 			}
 			found, err := e.provider(t, tt.change).Ping(t.Context())
 			if err != nil || !strings.Contains("\n"+found.String(), "\n"+tt.want) {

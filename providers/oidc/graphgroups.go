@@ -86,18 +86,19 @@ func (g *graphGroups) find(ctx context.Context, sets claimSets) (found []provide
 		return nil, graphNoOID, nil
 	}
 	found, complete, err := g.memberships(ctx, oid)
+	if saysNotFound(err) {
+		g.recordAvailability(nil)
+		return nil, "", reject("Microsoft Graph has no user with the object ID %s of the claim oid", oid)
+	}
 	if err == nil && g.byName {
 		if problem = g.checkNames(found); problem == "" {
 			err = g.markNamesakes(ctx, found)
 		}
 	}
-	status, _ := errors.AsType[statusError](err)
-	g.recordAvailability(err, status)
+	g.recordAvailability(err)
 	switch {
-	case status == http.StatusForbidden:
+	case saysForbidden(err):
 		return nil, graphForbidden, nil
-	case status == http.StatusNotFound:
-		return nil, "", reject("Microsoft Graph has no user with the object ID %s of the claim oid", oid)
 	case err != nil:
 		err = providers.NotCounted(fmt.Errorf("ask Microsoft Graph at %s: %w", g.host.Host, err))
 		if !g.byName { // most logins do without Graph
@@ -114,11 +115,11 @@ func (g *graphGroups) find(ctx context.Context, sets claimSets) (found []provide
 
 // recordAvailability logs when Graph stops to answer and when it answers again. Where
 // every login asks Graph, the chain does that for the provider.
-func (g *graphGroups) recordAvailability(err error, status statusError) {
+func (g *graphGroups) recordAvailability(err error) {
 	if g.byName || errors.Is(err, context.Canceled) {
 		return
 	}
-	down := err != nil && status != http.StatusForbidden && status != http.StatusNotFound
+	down := err != nil && !saysForbidden(err)
 	if g.down.Swap(down) == down {
 		return
 	}
@@ -157,7 +158,7 @@ func (g *graphGroups) memberships(ctx context.Context, oid string) (found []prov
 	found, err = g.check(ctx, oid)
 	// An ID that is no longer a group's may be an error too. It must not be taken for
 	// a user who is gone.
-	if status, _ := errors.AsType[statusError](err); status == http.StatusNotFound || status == http.StatusBadRequest {
+	if isGraphStatus(err, http.StatusNotFound) || isGraphStatus(err, http.StatusBadRequest) {
 		return g.list(ctx, oid)
 	}
 	return found, true, err
@@ -172,6 +173,9 @@ func (g *graphGroups) check(ctx context.Context, oid string) (found []providers.
 		}
 		if err := g.request(ctx, http.MethodPost, address, map[string][]string{"groupIds": batch}, &answer); err != nil {
 			return nil, err
+		}
+		if answer.Value == nil {
+			return nil, errNoList
 		}
 		for _, id := range batch { // in the spelling of only
 			if slices.ContainsFunc(answer.Value, func(member string) bool { return strings.EqualFold(member, id) }) {
@@ -205,6 +209,10 @@ func (g *graphGroups) list(ctx context.Context, oid string) (found []providers.F
 	return found, complete, err
 }
 
+// errNoList means that an answer of Graph, perhaps of a proxy in front of it, has no list.
+// Taken for an empty one, it would turn off deny rules.
+var errNoList = errors.New("malformed answer: it has no list of groups")
+
 // graphObject is a group in an answer of Graph.
 type graphObject struct {
 	Type        string `json:"@odata.type"`
@@ -222,6 +230,9 @@ func (g *graph) pages(ctx context.Context, address string, visit func(graphObjec
 		}
 		if err := g.request(ctx, http.MethodGet, address, nil, &page); err != nil {
 			return false, err
+		}
+		if page.Value == nil {
+			return false, errNoList
 		}
 		for _, one := range page.Value {
 			if !objectID.MatchString(one.ID) {

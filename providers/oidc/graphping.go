@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 
@@ -20,12 +19,17 @@ func (g *graphGroups) ping(ctx context.Context) providers.Findings {
 			"turn that off there (security groups and Microsoft 365 groups), or use object IDs, to which groups.rename can give names"))
 	}
 	query := url.Values{"$select": {"id"}, "$top": {"1"}}
-	err := g.request(ctx, http.MethodGet, g.address("/groups", query), nil, new(struct{}))
-	status, _ := errors.AsType[statusError](err)
+	var page struct {
+		Value []struct{} `json:"value"`
+	}
+	err := g.request(ctx, http.MethodGet, g.address("/groups", query), nil, &page)
+	if err == nil && page.Value == nil {
+		err = errNoList
+	}
 	switch {
 	case err == nil:
 		return append(found, providers.Infof("Microsoft Graph: the client may read groups"))
-	case status == http.StatusForbidden:
+	case saysForbidden(err):
 		return append(found, providers.Warningf("groups.graph", "%s", graphForbidden))
 	case g.byName: // every login asks Graph
 		return append(found, providers.Faultf("groups.graph", "no groups can be read from Microsoft Graph: %v", err))

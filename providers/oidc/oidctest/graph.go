@@ -26,8 +26,9 @@ type Graph struct {
 	members  map[string][]string // group IDs, by user ID
 	roles    map[string][]string // IDs of directory roles, by user ID
 	pageSize int
-	answer   http.HandlerFunc // in place of all others; nil for none
-	requests []string         // method, path, and decoded query
+	answer   http.HandlerFunc // in place of the own one, for paths that end with failing; nil for none
+	failing  string
+	requests []string // method, path, and decoded query
 }
 
 // NewGraph starts a Graph that accepts an access token, until the test ends. It speaks
@@ -73,10 +74,14 @@ func (g *Graph) SetToken(token string) {
 }
 
 // Answer sets the answer to every request; nil restores the original ones.
-func (g *Graph) Answer(h http.HandlerFunc) {
+func (g *Graph) Answer(h http.HandlerFunc) { g.Fail("", h) }
+
+// Fail sets the answer to every request of a path that ends with suffix; nil restores
+// the original one.
+func (g *Graph) Fail(suffix string, h http.HandlerFunc) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.answer = h
+	g.answer, g.failing = h, suffix
 }
 
 // Requests returns the requests since the last call: "GET /v1.0/groups $top=250".
@@ -96,7 +101,7 @@ func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.requests = append(g.requests, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+query))
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/v1.0/"), "/")
 	switch {
-	case g.answer != nil:
+	case g.answer != nil && strings.HasSuffix(r.URL.Path, g.failing):
 		g.answer(w, r)
 	case r.Header.Get("Authorization") != "Bearer "+g.token:
 		graphError(w, http.StatusUnauthorized, "InvalidAuthenticationToken")
