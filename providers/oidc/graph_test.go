@@ -380,8 +380,8 @@ func TestGraphFailures(t *testing.T) {
 				t.Errorf("error and log %q, want %q and no token", text, tt.text)
 			}
 			e.graph.Requests()
-			if _, err := p.Revalidate(t.Context(), &providers.Identity{RefreshToken: secret.New("old")}); tt.want == rejected && !errors.Is(err, providers.ErrGone) {
-				t.Errorf("Revalidate = %v, want ErrGone", err)
+			if _, err := p.Revalidate(t.Context(), &providers.Identity{RefreshToken: secret.New("old")}); tt.want == rejected && !errors.Is(err, providers.ErrRejected) {
+				t.Errorf("Revalidate = %v, want ErrRejected", err)
 			} else if rotated, ok := errors.AsType[*providers.RotatedError](err); tt.want != unsure && (!ok || rotated.RefreshToken.Reveal() != "r") {
 				t.Errorf("Revalidate = %v, want the new refresh token with it", err)
 			}

@@ -63,11 +63,12 @@ func (p *Provider) Revalidate(ctx context.Context, id *providers.Identity) (*pro
 	return again, nil
 }
 
-// asGone turns a rejection into ErrGone: invalid_grant and a missing claim may be
-// temporary, so they must not end a session immediately, as a disabled account does
-// at other providers.
+// asGone turns a rejection by the provider into ErrGone: invalid_grant may be temporary,
+// so it must not end a session immediately, as a disabled account does at other
+// providers. A rejection by the configuration, such as for a missing claim, stays one:
+// it ends no session, since the cure is here or with the provider's administrator.
 func asGone(err error) error {
-	if errors.Is(err, providers.ErrRejected) {
+	if errors.Is(err, providers.ErrRejected) && providers.ReasonOf(err) != providers.RefusedByConfig {
 		return fmt.Errorf("%w: %v", providers.ErrGone, err)
 	}
 	return err

@@ -196,6 +196,34 @@ func TestRefreshResponseOfAnotherSubject(t *testing.T) {
 	}
 }
 
+// TestRefreshWithoutClaim: a claim that is missing at a refresh, as after a typo in
+// users.claim or a change at the provider, refuses the person and ends no session. The
+// rotated token is kept, so that the cure helps.
+func TestRefreshWithoutClaim(t *testing.T) {
+	i := oidctest.NewIssuer(t)
+	i.Replace(oidctest.UserinfoPath, http.NotFound)
+	i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		serveJSON(map[string]any{"access_token": "x", "refresh_token": "next", "token_type": "Bearer", "id_token": i.IDToken(map[string]any{"groups": []string{"devs"}})})(w, r)
+	})
+	for _, change := range []func(*oidc.Config){
+		func(c *oidc.Config) { c.Users.Claim = "upn" },
+		func(c *oidc.Config) { c.Users.Claim, c.Groups.Claim = "sub", "roles" },
+		func(c *oidc.Config) { c.Users.Claim, c.Subject = "sub", []string{"tid"} },
+	} {
+		p := newProvider(t, i.URL, func(c *oidc.Config) {
+			c.Userinfo, c.Groups.Claim = "never", "groups"
+			change(c)
+		})
+		_, err := p.Revalidate(t.Context(), &providers.Identity{RefreshToken: secret.New("first")})
+		if !errors.Is(err, providers.ErrRejected) || errors.Is(err, providers.ErrGone) || errors.Is(err, providers.ErrEnded) {
+			t.Errorf("Revalidate = %v, want ErrRejected alone", err)
+		}
+		if rotated, ok := errors.AsType[*providers.RotatedError](err); !ok || rotated.RefreshToken.Reveal() != "next" {
+			t.Errorf("Revalidate = %v, want the new token in a RotatedError", err)
+		}
+	}
+}
+
 // TestRefreshSurvivesClientDisconnect: a client that disconnects during a
 // refresh grant loses no refresh token.
 func TestRefreshSurvivesClientDisconnect(t *testing.T) {
