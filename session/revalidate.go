@@ -226,9 +226,7 @@ func (v *revalidator) askProvider(ctx context.Context, g *generation, row *Row, 
 		found, err = callProvider(ctx, g, &id)
 		a, providerToken, err = answerOf(found, err)
 	}
-	if a.outcome == outcomeUnavailable && !isProviderFailure(err) && v.mayWarn() {
-		v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", "provider", id.Provider, "sign_in", row.SignIn.ID, "session", row.Hash.ID(), "error", err)
-	}
+	v.logFailure(row, id.Provider, a.outcome, err)
 	a.tokenVersion = sealed.TokenVersion
 	if sealed.Body == nil || providerToken.IsZero() || providerToken.Equal(id.RefreshToken) {
 		return a, nil, nil
@@ -238,6 +236,22 @@ func (v *revalidator) askProvider(ctx context.Context, g *generation, row *Row, 
 	}
 	a.rotated = true
 	return a, rotated, nil
+}
+
+// logFailure logs why a revalidation failed: a refusal where it begins, since the
+// refused requests only say that there is one, and what is no outage that the chain logs.
+func (v *revalidator) logFailure(row *Row, provider string, o outcome, err error) {
+	attributes := []any{"provider", provider, "sign_in", row.SignIn.ID, "session", row.Hash.ID(), "error", err}
+	switch o {
+	case outcomeRejected, outcomeEnded, outcomeGone:
+		if !row.SignIn.refuses() {
+			v.log.Info("the provider refuses a person, so the sessions of the sign-in are refused", attributes...)
+		}
+	case outcomeUnavailable:
+		if !isProviderFailure(err) && v.mayWarn() {
+			v.log.Warn("a sign-in could not be revalidated; this is logged once a minute at most", attributes...)
+		}
+	}
 }
 
 // mayWarn is a rate limit of one log line a minute, over all sign-ins.
