@@ -390,17 +390,22 @@ func TestReauthenticate(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		limit time.Duration
-		age   any // of auth_time; nil for none
+		age   any // of auth_time; nil for none, a text for that
 		want  bool
 	}{
 		{"no limit", 0, 48 * time.Hour, true},
 		{"within", 24 * time.Hour, 23 * time.Hour, true},
 		{"too long ago", 24 * time.Hour, 24 * time.Hour, false},
 		{"no auth_time", 24 * time.Hour, nil, true},
+		{"too long ago, as text", 24 * time.Hour, fmt.Sprint(time.Now().Add(-48 * time.Hour).Unix()), false},
+		{"a text that is no time", 24 * time.Hour, "yesterday", true},
 	} {
 		claims := map[string]any{}
-		if age, ok := test.age.(time.Duration); ok {
+		switch age := test.age.(type) {
+		case time.Duration:
 			claims["auth_time"] = time.Now().Add(-age).Unix()
+		case string:
+			claims["auth_time"] = age
 		}
 		i.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
 			serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "refresh_token": "r", "id_token": i.IDToken(maps.Clone(claims))})(w, r)

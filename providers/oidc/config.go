@@ -124,8 +124,9 @@ type Config struct {
 	// sessions end, so that docker login asks for the password again although the
 	// provider still accepts refresh tokens. For a provider that refreshes without
 	// looking at the account, as LemonLDAP::NG does where the token belongs to its
-	// own session: then a leaver keeps access for so long, and no longer. At least
-	// "1m". Default: no limit.
+	// own session: then a leaver keeps access for so long, and no longer. A token as
+	// the password whose provider sends no auth_time counts as a sign-in now. At
+	// least "1m". Default: no limit.
 	Reauthenticate time.Duration `toml:"reauthenticate"`
 
 	// TLS is for connections to the provider: ca for its certificate,

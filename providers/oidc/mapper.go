@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -210,10 +211,17 @@ func (m *claimMapper) ruleClaims(sets claimSets) map[string]any {
 }
 
 // authTime returns when the person last authenticated: auth_time if the provider
-// sends it, else now.
+// sends it, as a number or as its text, else now.
 func (m *claimMapper) authTime(sets claimSets) time.Time {
 	now := time.Now()
 	for _, set := range sets {
+		if text, ok := set["auth_time"].(string); ok {
+			seconds, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				continue
+			}
+			set = claimSet{"auth_time": seconds}
+		}
 		if at, ok, err := set.numericDate("auth_time"); err == nil && ok && at.Before(now) {
 			return at
 		}
