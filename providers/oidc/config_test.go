@@ -81,6 +81,7 @@ func TestValidateRefuses(t *testing.T) {
 		{func(c *oidc.Config) { c.ClientID = "" }, `client_id: is required with the grants password and refresh_token`},
 		{func(c *oidc.Config) { c.AuthStyle = "basic" }, `auth_style: "basic" is not one of "client_secret_basic", "client_secret_post", "none"`},
 		{func(c *oidc.Config) { c.AuthStyle = "client_secret_basic" }, `auth_style: "client_secret_basic" needs a client_secret`},
+		{func(c *oidc.Config) { c.ClientSecret = secret.New("s") }, `auth_style: "none" sends no client_secret: leave out one of the two`},
 		{func(c *oidc.Config) { c.Grants = nil }, `grants: is required: name at least one of "password", "refresh_token", "id_token"`},
 		{func(c *oidc.Config) { c.Grants = []string{"id_token", "refresh"} }, `grants[1]: "refresh" is not one of "password", "refresh_token", "id_token"`},
 		{func(c *oidc.Config) { c.Audience = nil }, `audience: is required with the grant id_token: the aud of the tokens to accept`},

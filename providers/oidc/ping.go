@@ -38,6 +38,7 @@ func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 		}
 	}
 	if p.cfg.grants(grantPassword) {
+		found = append(found, m.describeScopes(p.cfg)...)
 		found = append(found, m.describeRefreshTokens(p.cfg))
 		found = append(found, p.cfg.lockoutAdvice()...)
 	}
@@ -146,6 +147,19 @@ func (c Config) lockoutAdvice() providers.Findings {
 		}
 	}
 	return providers.Findings{providers.Infof("an OpenID provider cannot be asked when it locks accounts: ask its administrator at which wrong password it does (T) and how long it counts them (W), and write wrong_passwords = T-1, at most 8, half of that where it takes two names for one account, and wrong_password_window = W")}
+}
+
+// describeScopes warns of each configured scope that the provider does not list:
+// one of a typo is refused or, at most providers, ignored with its claims. A provider
+// may leave out scopes that it has.
+func (m *metadata) describeScopes(cfg Config) providers.Findings {
+	var found providers.Findings
+	for _, scope := range cfg.Scopes {
+		if scope != offlineAccess && !supports(m.scopes, scope) {
+			found = append(found, providers.Warningf("scopes", "the provider's scopes_supported lacks %q: if it has no such scope, it refuses logins (invalid_scope), or leaves out claims", scope))
+		}
+	}
+	return found
 }
 
 // describeRefreshTokens says whether a login by password brings a refresh token,

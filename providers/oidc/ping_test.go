@@ -40,7 +40,7 @@ func TestPingWarns(t *testing.T) {
 	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{
 		"grant_types_supported":                 []string{"authorization_code"},
 		"id_token_signing_alg_values_supported": []string{"HS256"},
-		"scopes_supported":                      []string{"openid"},
+		"scopes_supported":                      []string{"openid", "email"},
 	})))
 	found, err := newProvider(t, i.URL, nil).Ping(t.Context())
 	if err != nil {
@@ -49,11 +49,15 @@ func TestPingWarns(t *testing.T) {
 	text := found.String()
 	for _, want := range []string{
 		"warning (grants): grant password is not advertised", "warning (grants): grant refresh_token is not advertised",
+		`warning (scopes): the provider's scopes_supported lacks "profile"`,
 		"fault (algorithms): the provider signs with", "warning (scopes): the session of a docker login may end after session.unchecked_lifetime: the provider's scopes_supported lacks",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("Ping does not say %q:\n%s", want, text)
 		}
+	}
+	if strings.Contains(text, `lacks "email"`) {
+		t.Errorf("Ping warns of a scope that is listed:\n%s", text)
 	}
 }
 

@@ -33,6 +33,9 @@ func (c Config) Validate(fault func(key, problem string)) {
 	if (c.AuthStyle == authBasic || c.AuthStyle == authPost) && c.ClientSecret.IsZero() {
 		fault("auth_style", fmt.Sprintf("%q needs a client_secret", c.AuthStyle))
 	}
+	if c.AuthStyle == authNone && !c.ClientSecret.IsZero() {
+		fault("auth_style", `"none" sends no client_secret: leave out one of the two`)
+	}
 	if len(c.Algorithms) == 0 {
 		fault("algorithms", "an empty list accepts no token; leave the key out for the default")
 	}
