@@ -34,7 +34,7 @@ func (i *Issuer) Probe(service string) (Probe, error) {
 	return Probe{KeyOf: s.name, Issuer: s.issuer, Service: s.name}, nil
 }
 
-// MintProbe signs a probe that is valid for a minute. It grants access, which
+// MintProbe signs a probe that is valid a minute beyond now. It grants access, which
 // should name nothing that exists. The error is ErrUnknownService, ErrNoProbe,
 // ErrNoValidKey, or a fault of ours.
 func (i *Issuer) MintProbe(p Probe, access []Access, now Clock) (Token, error) {

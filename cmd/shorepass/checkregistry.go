@@ -18,8 +18,9 @@ import (
 )
 
 // registryCheck compares a registry with the configuration: it asks the registry as a
-// client does, and presents tokens that were signed for the purpose. They are valid for a
-// minute and grant nothing that exists.
+// client does, and presents tokens that were signed for the purpose. They grant nothing
+// that exists, are valid for a day at most, and go to that registry alone and to the
+// server's own URLs, whatever the registry says.
 type registryCheck struct {
 	cfg      *resolvedConfig
 	issuer   *registry.Issuer
@@ -44,11 +45,13 @@ func (c *checkResult) askRegistry(ctx context.Context, cfg *resolvedConfig, addr
 	ctx, cancel := context.WithTimeout(ctx, registryTimeout)
 	defer cancel()
 	part, err := checkRegistry(ctx, cfg, issuer, address)
-	if err != nil {
-		return c.add(err)
+	if part.Name != "" {
+		c.Registry = &part
 	}
-	c.Registry = &part
 	var faults []error
+	if err != nil {
+		faults = append(faults, c.add(err))
+	}
 	for _, fault := range part.Findings.Faults() {
 		text := fault.Text
 		if fault.Key != "" {
@@ -61,7 +64,7 @@ func (c *checkResult) askRegistry(ctx context.Context, cfg *resolvedConfig, addr
 
 // checkRegistry returns what a client finds at the registry with that address. The keys
 // in the findings are those of the registry's configuration, except where the text names
-// ours alone.
+// ours alone. An error comes with what was found before.
 func checkRegistry(ctx context.Context, cfg *resolvedConfig, issuer *registry.Issuer, address string) (partResult, error) {
 	origin, err := client.ParseRegistry(address)
 	if err != nil {
@@ -111,6 +114,10 @@ const (
 	// token's times. Zot has none, and a token begins ten seconds early.
 	maxSkew    = time.Minute
 	maxZotSkew = 10 * time.Second
+
+	// maxFollowedSkew bounds the validity of a probe, which follows the registry's clock:
+	// what calls itself one may claim any time, and would keep a token for ever.
+	maxFollowedSkew = 12 * time.Hour
 )
 
 func (c *registryCheck) checkClock() {
@@ -218,7 +225,8 @@ func hostPort(u *url.URL) string {
 }
 
 // askRealm finds out who answers at the realm: a server with our keys, if the token for
-// an anonymous client is ours, or if /v2/ beside it takes a probe.
+// an anonymous client is ours, or if /v2/ beside it takes a probe. Only a realm of our own
+// gets one: the registry chooses the realm.
 func (c *registryCheck) askRealm(ctx context.Context, at *url.URL, own bool) providers.Finding {
 	key := c.theirs("realm")
 	reply, err := client.AskAnonymously(ctx, at.String(), c.registry.Service())
@@ -234,7 +242,7 @@ func (c *registryCheck) askRealm(ctx context.Context, at *url.URL, own bool) pro
 			return c.foreignKeys()
 		}
 		return providers.Infof("a server with this configuration's keys answers at the realm")
-	case strings.EqualFold(hostPort(at), hostPort(c.registry.URL)):
+	case !own || strings.EqualFold(hostPort(at), hostPort(c.registry.URL)):
 		return providers.Infof("a shorepass answers at the realm")
 	}
 	probe, _ := c.issuer.Probe(c.service)

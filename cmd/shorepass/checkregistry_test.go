@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"shorepass/registry"
 )
@@ -133,6 +135,92 @@ disabled = true
 			t.Errorf("%s: a %s with findings\n%s\nwant %s", tt.name, part.Kind, got, tt.want)
 		}
 	}
+}
+
+// TestCheckHostileRegistry: what calls itself a registry chooses its realm and its clock.
+// No probe goes to a realm that is not the server's own, though it answers as shorepass
+// does, and none lives longer than a day.
+func TestCheckHostileRegistry(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	if err := registry.CreateRoot(file("root.crt"), file("root.key")); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf(`
+[server]
+listen      = "127.0.0.1:1"
+public_urls = ["http://localhost:1"]
+[token]
+issuer           = "i"
+services         = ["x5c", "kid"]
+root_certificate = %q
+root_key         = %q
+[[service]]
+name    = "kid"
+signing = "kid"
+`, file("root.crt"), file("root.key"))
+	if err := os.WriteFile(file("shorepass.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := &options{config: file("shorepass.toml")}
+	cfg, err := o.loadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := loadIssuer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	realm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("a probe was sent to %s at the realm", r.URL)
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED"}],"error":"invalid_grant"}`)
+	}))
+	defer realm.Close()
+	const day = 24 * time.Hour
+	for _, service := range []string{"x5c", "kid"} {
+		for _, ahead := range []time.Duration{200 * 365 * day, 40 * day, day / 2, -day / 2, -50 * 365 * day} {
+			for _, status := range []int{http.StatusOK, http.StatusUnauthorized} {
+				probes := 0
+				hostile := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+					token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+					if !ok {
+						w.Header().Set("Www-Authenticate", fmt.Sprintf(`Bearer realm="%s/jwt/auth",service="%s"`, realm.URL, service))
+						w.WriteHeader(http.StatusUnauthorized)
+						return
+					}
+					probes++
+					if end := expiryOf(t, token); time.Until(end) > day+time.Hour {
+						t.Errorf("%s, %v ahead: a probe ends at %v", service, ahead, end)
+					}
+					w.WriteHeader(status)
+				}))
+				part, err := checkRegistry(context.Background(), cfg, issuer, hostile.URL)
+				hostile.Close()
+				if err != nil || probes == 0 || !strings.Contains(part.Findings.String(), "set both by NTP") {
+					t.Errorf("%s, %v ahead: %d probes, %v, findings\n%s", service, ahead, probes, err, part.Findings)
+				}
+			}
+		}
+	}
+}
+
+// expiryOf returns the end of a token.
+func expiryOf(t *testing.T, token string) time.Time {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims struct{ Exp int64 }
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return time.Unix(claims.Exp, 0)
 }
 
 // TestSameURL: a realm is compared as clients and the server take it.

@@ -29,6 +29,8 @@ func (c *registryCheck) checkToken(ctx context.Context) error {
 	case answer == client.Unclear:
 		c.addf(providers.Warningf("", "its answer to a token is neither yes nor no; a proxy in front of it may be in the way"))
 		return nil
+	case c.registry.Skew.Abs() > maxFollowedSkew:
+		return nil // no probe is valid by its clock, which is a fault already
 	}
 	for _, v := range c.variants() {
 		answer, err := c.present(ctx, "/v2/", v, nil)
@@ -79,10 +81,10 @@ func (c *registryCheck) checkAccess(ctx context.Context) error {
 }
 
 // present mints a probe and presents it. The probe is valid by our clock and by the one
-// of the registry, whose skew is a finding of its own.
+// of the registry, up to maxFollowedSkew; the skew is a finding of its own.
 func (c *registryCheck) present(ctx context.Context, path string, v variant, access []registry.Access) (client.Answer, error) {
 	ours := time.Now()
-	theirs := ours.Add(c.registry.Skew)
+	theirs := ours.Add(min(max(c.registry.Skew, -maxFollowedSkew), maxFollowedSkew))
 	clock := registry.Clock{Earliest: ours, Latest: theirs}
 	if theirs.Before(ours) {
 		clock = registry.Clock{Earliest: theirs, Latest: ours}
