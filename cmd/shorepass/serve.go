@@ -71,7 +71,10 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	signal.Ignore(syscall.SIGPIPE) // it would end the server when the reader of its logs is gone
+	signal.Ignore(syscall.SIGPIPE)            // it would end the server when the reader of its logs is gone
+	if o.config, err = o.path(); err != nil { // a reload is of this file, whatever appears at another default path
+		return err
+	}
 	cfg, err := o.loadAll()
 	if err != nil {
 		return err
