@@ -307,6 +307,7 @@ func (c *checkResult) print(w io.Writer) {
 	if c.Store == nil {
 		return // the configuration could not be read
 	}
+	w = terminal{w}
 	state := "is good"
 	if !c.Good {
 		state = "has faults"

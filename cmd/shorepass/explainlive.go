@@ -120,6 +120,7 @@ func inspect(ctx context.Context, cfg *config.Config, login providers.Login, met
 }
 
 func (e *liveExplanation) print(w io.Writer) {
+	w = terminal{w}
 	for _, asked := range e.Asked {
 		fmt.Fprintf(w, "provider %s (%s): %s\n", asked.Provider, asked.Kind, describeAnswer(asked))
 	}

@@ -48,7 +48,7 @@ func run() int {
 	case errors.Is(err, errDenied):
 		return exitDenied
 	case err != nil:
-		fmt.Fprintln(stderr, "shorepass:", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		fmt.Fprintln(stderr, "shorepass:", escapeControls(strings.ReplaceAll(err.Error(), "\n", "\n  ")))
 		return exitError
 	}
 	return 0
