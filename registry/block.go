@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"shorepass/internal/duration"
 )
 
 // The registries that [AuthSettings.Block] knows how to configure.
@@ -192,12 +194,7 @@ func (s AuthSettings) Warning(registry string) string {
 	}
 	return fmt.Sprintf(`A token for this service lives %s, and a push that takes longer fails: zot
 answers an expired token with 401 and without a challenge, so that no client asks
-for another. Write lifetime = "1h" into the [[service]] table of %q.`, formatMinutes(s.lifetime), s.Service)
-}
-
-// formatMinutes prints a duration without zero units: "5m", "1m30s".
-func formatMinutes(d time.Duration) string {
-	return strings.TrimSuffix(d.String(), "0s")
+for another. Write lifetime = "1h" into the [[service]] table of %q.`, duration.Format(s.lifetime), s.Service)
 }
 
 // zotConfig is the part of zot's config.json that makes it accept our tokens.

@@ -107,7 +107,7 @@ func TestValidateRefuses(t *testing.T) {
 		{func(c *oidc.Config) { c.Timeout = time.Minute }, `timeout: 1m is not between "0s" and "10s", the time that a whole login has`},
 		{func(c *oidc.Config) { c.MaxTokenAge = -time.Hour }, `max_token_age: -1h0m0s is negative; the shortest that works is that of the tokens themselves`},
 		{func(c *oidc.Config) { c.Reauthenticate = 30 * time.Second }, `reauthenticate: 30s is shorter than "1m"; leave it out for no limit`},
-		{func(c *oidc.Config) { c.Reauthenticate = -time.Hour }, `reauthenticate: -1h0m0s is shorter than "1m"; leave it out for no limit`},
+		{func(c *oidc.Config) { c.Reauthenticate = -time.Hour }, `reauthenticate: -1h is shorter than "1m"; leave it out for no limit`},
 		{func(c *oidc.Config) { c.Hosts = []string{"https://x.example"} }, `hosts[0]: "https://x.example" is not a host: write "sso.corp.example" or "sso.corp.example:8443"`},
 		{func(c *oidc.Config) { c.Hosts = []string{""} }, `hosts[0]: "" is not a host: write "sso.corp.example" or "sso.corp.example:8443"`},
 		{func(c *oidc.Config) { c.TLS.Key = "key.pem" }, `tls: certificate and key go together; name both or neither`},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"shorepass/internal/duration"
 	"shorepass/internal/secret"
 	"shorepass/providers"
 )
@@ -27,7 +28,7 @@ func (p *Provider) Reauthenticate() time.Duration { return p.cfg.Reauthenticate 
 // Reauthenticate. Sessions check it by themselves.
 func (p *Provider) checkSignIn(id *providers.Identity) error {
 	if age := time.Since(id.AuthTime); p.cfg.Reauthenticate > 0 && age >= p.cfg.Reauthenticate {
-		return reject("the person signed in at the provider %s ago, longer than reauthenticate (%s)", age.Round(time.Second), p.cfg.Reauthenticate)
+		return reject("the person signed in at the provider %s ago, longer than reauthenticate (%s)", age.Round(time.Second), duration.Format(p.cfg.Reauthenticate))
 	}
 	return nil
 }

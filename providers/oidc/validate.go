@@ -49,7 +49,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		fault("max_token_age", fmt.Sprintf("%s is negative; the shortest that works is that of the tokens themselves", c.MaxTokenAge))
 	}
 	if c.Reauthenticate != 0 && c.Reauthenticate < minReauthenticate {
-		fault("reauthenticate", fmt.Sprintf("%s is shorter than %q; leave it out for no limit", c.Reauthenticate, "1m"))
+		fault("reauthenticate", fmt.Sprintf("%s is shorter than \"1m\"; leave it out for no limit", duration.Format(c.Reauthenticate)))
 	}
 	for i, host := range c.Hosts {
 		if u, err := url.Parse("https://" + host); err != nil || u.Host != host || host == "" {
