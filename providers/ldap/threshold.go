@@ -10,6 +10,7 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/duration"
 	"shorepass/providers"
 )
 
@@ -193,7 +194,7 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) providers
 			faults = append(faults, providers.Faultf("", "%s locks an account at the first wrong password, which shorepass cannot prevent", t.policy))
 			continue
 		}
-		lines = append(lines, providers.Infof("%s locks an account at wrong password %d within %s", t.policy, t.guesses, formatDuration(t.window)))
+		lines = append(lines, providers.Infof("%s locks an account at wrong password %d within %s", t.policy, t.guesses, duration.Format(t.window)))
 		if fewest == 0 || t.guesses < fewest {
 			fewest = t.guesses
 		}
@@ -206,23 +207,12 @@ func advise(all []threshold, wrongPasswords int, window time.Duration) providers
 		return append(lines, faults...)
 	}
 	most := min(fewest-1, maxGuesses)
-	lines = append(lines, providers.Infof("for that write:"), providers.Infof("  wrong_passwords = %d", most), providers.Infof("  wrong_password_window = %q", formatDuration(longest)))
+	lines = append(lines, providers.Infof("for that write:"), providers.Infof("  wrong_passwords = %d", most), providers.Infof("  wrong_password_window = %q", duration.Format(longest)))
 	if int64(wrongPasswords) >= fewest {
 		faults = append(faults, providers.Faultf("wrong_passwords", "wrong_passwords is %d, and the directory locks an account at wrong password %d: write wrong_passwords = %d", wrongPasswords, fewest, most))
 	}
 	if window < longest {
-		faults = append(faults, providers.Faultf("wrong_password_window", "wrong_password_window is %s, and the directory counts for %s: write wrong_password_window = %q", formatDuration(window), formatDuration(longest), formatDuration(longest)))
+		faults = append(faults, providers.Faultf("wrong_password_window", "wrong_password_window is %s, and the directory counts for %s: write wrong_password_window = %q", duration.Format(window), duration.Format(longest), duration.Format(longest)))
 	}
 	return append(lines, faults...)
-}
-
-// formatDuration returns a duration as the configuration file has it.
-func formatDuration(d time.Duration) string {
-	switch {
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	}
-	return d.String()
 }
