@@ -75,14 +75,14 @@ func RequirePrivate(name string, state State) error {
 	return fmt.Errorf("%w %s; chmod 600 it (in Kubernetes: defaultMode: 0440 and an fsGroup)", ErrWorldReadable, name)
 }
 
-// ErrNoWriter means that nothing was written to a pipe for [WriterWait], or that its
-// writer did not come to an end within [PipeWait].
+// ErrNoWriter means that nothing was written to a pipe for three seconds, or that its
+// writer did not come to an end within a minute.
 var ErrNoWriter = errors.New("is a pipe without a writer, or whose writer does not end")
 
 // Limits of the wait for a pipe. A writer may have to ask for a passphrase.
 const (
-	WriterWait = 3 * time.Second
-	PipeWait   = time.Minute
+	writerWait = 3 * time.Second
+	pipeWait   = time.Minute
 )
 
 // ReadPipe is [Read] for a regular file or a pipe. The error for a pipe without a writer
@@ -100,13 +100,13 @@ func ReadPipe(name string, limit int64) ([]byte, State, error) {
 		return nil, State{}, err
 	}
 	began := time.Now()
-	if err := f.SetReadDeadline(began.Add(PipeWait)); err != nil {
+	if err := f.SetReadDeadline(began.Add(pipeWait)); err != nil {
 		return nil, State{}, errors.Join(fmt.Errorf("wait for the pipe %s: %w", name, err), f.Close())
 	}
 	for {
 		data, state, err := readAll(f, name, limit)
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded), err == nil && len(data) == 0 && time.Since(began) > WriterWait:
+		case errors.Is(err, os.ErrDeadlineExceeded), err == nil && len(data) == 0 && time.Since(began) > writerWait:
 			return nil, State{}, errors.Join(fmt.Errorf("%s %w", name, ErrNoWriter), f.Close())
 		case err != nil || len(data) > 0:
 			return data, state, errors.Join(err, f.Close())
