@@ -25,14 +25,14 @@ import (
 // liveTimeout is the timeout of check --live, for all providers and the store together.
 const liveTimeout = 15 * time.Second
 
-// checkResult is the output of check, whatever comes of it.
+// checkResult is the output of check, with faults and without.
 type checkResult struct {
 	Config    string       `json:"config"`
 	Good      bool         `json:"good"`     // no fault among all findings; check exits with 0
 	Findings  []finding    `json:"findings"` // of the configuration and its files
 	Providers []partResult `json:"providers,omitempty"`
 	Store     *partResult  `json:"store,omitempty"`
-	Registry  *partResult  `json:"registry,omitempty"` // with --registry
+	Registry  *partResult  `json:"registry,omitempty"` // only with --registry
 	Services  []string     `json:"services,omitempty"`
 	Rules     int          `json:"rules"`
 }
@@ -46,8 +46,8 @@ type finding struct {
 	Text     string             `json:"text"`
 }
 
-// partResult is the state of one provider or of the store. Without --live only its name
-// and kind are known.
+// partResult has the findings about a provider, the store or a registry. Without --live
+// only the name and the kind of the first two are known.
 type partResult struct {
 	Name     string             `json:"name"`
 	Kind     string             `json:"kind"`
@@ -208,7 +208,7 @@ func checkKeys(cfg *resolvedConfig) (*registry.Issuer, error) {
 }
 
 // checkListen checks that the address to listen on is one of this machine. It listens at
-// another port, so that a server may run meanwhile. A host name is not resolved.
+// another port, since a server may be running. A host name is not resolved.
 func checkListen(cfg *resolvedConfig) error {
 	host, port, _ := net.SplitHostPort(cfg.Server.Listen)
 	if _, err := netip.ParseAddr(host); err != nil {
@@ -242,13 +242,7 @@ func (c *checkResult) askProviders(ctx context.Context, chain *providers.Chain) 
 	var faults []error
 	for i, p := range chain.Ping(ctx) {
 		c.Providers[i].Findings = p.Findings
-		for _, fault := range p.Findings.Faults() {
-			text := fault.Text
-			if fault.Key != "" {
-				text = fault.Key + ": " + text
-			}
-			faults = append(faults, fmt.Errorf("provider %q: %s", p.Provider, text))
-		}
+		faults = append(faults, faultsOf(fmt.Sprintf("provider %q", p.Provider), p.Findings)...)
 	}
 	return errors.Join(faults...)
 }
@@ -288,6 +282,19 @@ func listSome(groups []string) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// faultsOf returns the faults among the findings about a peer as errors, with their keys.
+func faultsOf(peer string, findings providers.Findings) []error {
+	var faults []error
+	for _, fault := range findings.Faults() {
+		text := fault.Text
+		if fault.Key != "" {
+			text = fault.Key + ": " + text
+		}
+		faults = append(faults, fmt.Errorf("%s: %s", peer, text))
+	}
+	return faults
 }
 
 func (c *checkResult) inspectStore(ctx context.Context, store backend) error {

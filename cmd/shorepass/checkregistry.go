@@ -18,9 +18,9 @@ import (
 )
 
 // registryCheck compares a registry with the configuration: it asks the registry as a
-// client does, and presents tokens that were signed for the purpose. They grant nothing
-// that exists, are valid for a day at most, and go to that registry alone and to the
-// server's own URLs, whatever the registry says.
+// client does, and presents probe tokens ([registry.Probe]). These grant access to no
+// repository that exists, are valid for a day at most, and go to that registry alone and
+// to the server's own URLs, whatever the registry says.
 type registryCheck struct {
 	cfg      *resolvedConfig
 	issuer   *registry.Issuer
@@ -52,19 +52,12 @@ func (c *checkResult) askRegistry(ctx context.Context, cfg *resolvedConfig, addr
 	if err != nil {
 		faults = append(faults, c.add(err))
 	}
-	for _, fault := range part.Findings.Faults() {
-		text := fault.Text
-		if fault.Key != "" {
-			text = fault.Key + ": " + text
-		}
-		faults = append(faults, fmt.Errorf("registry %s: %s", part.Name, text))
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, faultsOf("registry "+part.Name, part.Findings)...)...)
 }
 
-// checkRegistry returns what a client finds at the registry with that address. The keys
-// in the findings are those of the registry's configuration, except where the text names
-// ours alone. An error comes with what was found before.
+// checkRegistry returns the findings about the registry with that address. Their keys are
+// those of the registry's configuration, or ours where the text names ours alone. An
+// error comes with what was found before.
 func checkRegistry(ctx context.Context, cfg *resolvedConfig, issuer *registry.Issuer, address string) (partResult, error) {
 	origin, err := client.ParseRegistry(address)
 	if err != nil {
@@ -183,7 +176,7 @@ func (c *registryCheck) checkRealm(ctx context.Context) {
 		c.addf(c.otherRealm(at))
 	}
 	if c.registry.URL.Scheme == "https" && at.Scheme == "http" {
-		c.addf(providers.Warningf(c.theirs("realm"), "crane and what is built like it refuse an http realm of an https registry; serve shorepass by https"))
+		c.addf(providers.Warningf(c.theirs("realm"), "clients built on go-containerregistry, such as crane, refuse an http realm of an https registry; serve shorepass by https"))
 	}
 	if tlsconf.IsLoopback(at.Hostname()) && !tlsconf.IsLoopback(c.registry.URL.Hostname()) {
 		c.addf(providers.Faultf(c.theirs("realm"), "the realm is on %s, where a client on another machine reaches only itself; set server.public_urls here and write that realm there", at.Hostname()))

@@ -21,7 +21,7 @@ const (
 
 // openStore opens the store, the sessions and the throttle, and waits while the store is
 // unavailable: a database that restarts together with its clients, a file that a backup
-// has locked. Nothing is left open after an error. If ctx ends meanwhile it returns nil,
+// has locked. Nothing is left open after an error. If ctx ends first it returns nil,
 // and leaves d.sessions nil.
 func (d *daemon) openStore(ctx context.Context, cfg *resolvedConfig) error {
 	d.log.Info("opening the store; until it is open, and migrated where its schema is older, requests are answered 503", "kind", d.backend.kind())

@@ -132,9 +132,8 @@ func (d *daemon) run(ctx context.Context, address net.Addr, login string, cmd *c
 	return nil
 }
 
-// newDaemon checks the keys, certificates and providers, so that a fault in them does not
-// wait for the store, and opens the audit log. After an error nothing
-// stays open.
+// newDaemon checks the keys, certificates and providers, whose faults need not wait for
+// the store, and opens the audit log. After an error nothing stays open.
 func newDaemon(o *options, cfg *resolvedConfig, cmd *cobra.Command) (*daemon, error) {
 	d := &daemon{options: o, log: cfg.Server.NewLogger(cmd.ErrOrStderr()), metrics: server.NewMetrics(), applied: make(chan struct{}, 1)}
 	var err error
@@ -230,8 +229,8 @@ func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Gene
 	return nil
 }
 
-// close stops and closes what newDaemon and start have opened: the store, with the sessions, after the
-// providers and the throttle, and the audit file last.
+// close closes what newDaemon and start have opened: the store, with the sessions, after
+// the providers and the throttle, and the audit file last.
 func (d *daemon) close() error {
 	d.retiring.Wait()
 	var err error
