@@ -8,10 +8,9 @@ import (
 // Challenge is one challenge of a WWW-Authenticate header (RFC 9110, section 11.6.1).
 type Challenge struct {
 	Scheme string            // in lower case: "bearer", "basic"
-	Params map[string]string // by name in lower case; of a parameter given twice, the first value
+	Params map[string]string // by name in lower case; the first value of a repeated parameter
 }
 
-// errChallenge says that a header is no list of challenges.
 var errChallenge = errors.New("malformed WWW-Authenticate header")
 
 // maxChallenge bounds a WWW-Authenticate header, in bytes.
@@ -19,8 +18,8 @@ const maxChallenge = 16 << 10
 
 // ParseChallenges parses the WWW-Authenticate headers of a response. A header can have
 // several challenges. If a header is malformed, the error comes with the challenges
-// before the fault; one with credentials in the form of a token68, which no registry
-// sends, counts as malformed.
+// before the fault. A challenge with a token68, which no registry sends, counts as
+// malformed.
 func ParseChallenges(headers []string) ([]Challenge, error) {
 	var all []Challenge
 	for _, header := range headers {

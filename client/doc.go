@@ -1,3 +1,7 @@
-// Package client is the side of a registry's client: it finds out where a registry
-// sends its clients for a token, and how it answers a token.
+// Package client is a client of registries, as far as it concerns tokens: it reads the
+// challenge that names the token endpoint, asks there, and presents a token. It verifies
+// no token and stores no credential.
+//
+//	found, err := client.Discover(ctx, origin)
+//	answer, err := found.Present(ctx, "/v2/", token)
 package client

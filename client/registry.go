@@ -21,14 +21,14 @@ const (
 	// requestTimeout bounds one request to a registry.
 	requestTimeout = 5 * time.Second
 
-	// maxBody bounds what is read of an answer.
+	// maxBody bounds the body of an answer; the rest is not read.
 	maxBody = 64 << 10
 )
 
-// Registry is a registry, as it answers without a token.
+// Registry is what a registry says of itself in its answer to a request without a token.
 type Registry struct {
 	URL       *url.URL      // its origin: "https://registry.corp.example"
-	Kind      string        // registry.Distribution2, …, by the marks of its answer; a guess
+	Kind      string        // registry.Distribution2, …, guessed, see kindOf
 	Challenge Challenge     // its Bearer challenge
 	Skew      time.Duration // its Date less our clock; 0 where it sends none
 }
@@ -39,18 +39,17 @@ func (r *Registry) Realm() string { return r.Challenge.Params["realm"] }
 // Service is the name by which the registry asks for tokens, their aud.
 func (r *Registry) Service() string { return r.Challenge.Params["service"] }
 
-// ErrUnreachable says that there was no answer.
+// ErrUnreachable means that there was no answer.
 var ErrUnreachable = errors.New("cannot be reached")
 
-// ErrNoToken says that a registry asks for no token: it lets everyone in, or asks for a
-// password.
+// ErrNoToken means that a registry asks for no token: it needs no login, or a password.
 var ErrNoToken = errors.New("it asks for no token")
 
-// ErrNoRegistry says that what answers is no registry.
+// ErrNoRegistry means that another server than a registry answers.
 var ErrNoRegistry = errors.New("this is no registry")
 
 // ParseRegistry parses the address of a registry: a URL without a path, or a host with an
-// optional port, which then is https.
+// optional port, for https.
 func ParseRegistry(address string) (*url.URL, error) {
 	text := address
 	if !strings.Contains(address, "://") {
@@ -69,8 +68,7 @@ func ParseRegistry(address string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// httpClient follows no redirect, since a client of a registry would lose its token
-// on the way.
+// httpClient follows no redirect: clients of registries drop their token there.
 var httpClient = &http.Client{
 	Timeout:       requestTimeout,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -88,7 +86,7 @@ func get(ctx context.Context, address, token string) (*http.Response, []byte, er
 	}
 	resp, err := httpClient.Do(req)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, explain(err))
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, withCure(err))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
@@ -98,8 +96,8 @@ func get(ctx context.Context, address, token string) (*http.Response, []byte, er
 	return resp, body, nil
 }
 
-// explain returns the error of a request with its cure, where that is known.
-func explain(err error) error {
+// withCure returns the error of a request with its cure, if that is known.
+func withCure(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		err = failed.Err
 	}
@@ -125,8 +123,6 @@ func Discover(ctx context.Context, origin *url.URL) (*Registry, error) {
 	}
 	r := &Registry{URL: origin}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		// The header has whole seconds. The answer was written between the request
-		// and now.
 		r.Skew = skew(date, sent, time.Now())
 	}
 	challenges, _ := ParseChallenges(resp.Header.Values("Www-Authenticate"))
@@ -144,7 +140,7 @@ func Discover(ctx context.Context, origin *url.URL) (*Registry, error) {
 	return nil, whyUnusable(resp, string(body), challenges)
 }
 
-// whyUnusable says why a response to /v2/ sends no client for a token.
+// whyUnusable returns the error for a response to /v2/ without a Bearer challenge.
 func whyUnusable(resp *http.Response, body string, challenges []Challenge) error {
 	asksPassword := slices.ContainsFunc(challenges, func(c Challenge) bool { return c.Scheme == "basic" })
 	switch status := resp.StatusCode; {
@@ -163,8 +159,8 @@ func whyUnusable(resp *http.Response, body string, challenges []Challenge) error
 	}
 }
 
-// skew returns how far the clock that wrote date, in whole seconds, at some time
-// between sent and received, is ahead of ours, at least.
+// skew returns how far a registry's clock is ahead of ours, at least: it wrote date, in
+// whole seconds, at some time between sent and received.
 func skew(date, sent, received time.Time) time.Duration {
 	switch {
 	case date.After(received):
@@ -175,9 +171,8 @@ func skew(date, sent, received time.Time) time.Duration {
 	return 0
 }
 
-// kindOf guesses the kind of registry by marks that were seen: zot sends an empty
-// scope at /v2/, GitLab's registry has a header of its own, and distribution has left
-// out the charset since 3.0.
+// kindOf guesses the kind of registry: zot sends an empty scope at /v2/, GitLab's
+// registry has a header of its own, and distribution leaves out the charset since 3.0.
 func kindOf(header http.Header, c Challenge) string {
 	scope, scoped := c.Params["scope"]
 	switch {
@@ -199,8 +194,8 @@ const (
 	Refused      Answer = iota // the token is not valid there
 	Accepted                   // it is valid
 	Insufficient               // it is valid, and its access is not enough
-	KeyTrusted                 // its key is trusted, and its signature is wrong (distribution 3 alone tells)
-	Unclear                    // neither: another status
+	KeyTrusted                 // its key is trusted, its signature is wrong; only distribution 3 tells
+	Unclear                    // another status
 )
 
 // Present presents a token at a path, "/v2/". The error is ErrUnreachable.

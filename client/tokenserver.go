@@ -10,12 +10,12 @@ import (
 // Reply is how a token endpoint answers a request without credentials.
 type Reply struct {
 	Status int
-	Token  string // the token for an anonymous client, if there is one
-	IsOurs bool   // it is a token, or an error in the form of shorepass's
+	Token  string // for an anonymous client; "" if there is none
+	IsOurs bool   // the answer is a token, or an error in the form of shorepass's
 }
 
 // AskAnonymously asks a token endpoint for a token without credentials and without a
-// scope. The error is ErrUnreachable, or says what is wrong with realm.
+// scope. The error is ErrUnreachable, or one of a malformed realm.
 func AskAnonymously(ctx context.Context, realm, service string) (Reply, error) {
 	u, err := url.Parse(realm)
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Probe is a token to find out with what a registry accepts, one that differs
-// from an access token in a single thing. It is for a check by the operator,
-// never for a client.
+// Probe is a probe token: it differs from an access token in one thing, so that
+// a registry's answer shows which setting it has. Only the operator's check
+// presents it, never a client.
 type Probe struct {
 	KeyOf   string // the service whose key signs
 	Issuer  string // iss
