@@ -21,16 +21,16 @@ import (
 // for others only in the group's own domain.
 
 const (
-	// openTTL is the TTL of the list of groups whose members a global catalog does not
-	// know.
-	openTTL = 10 * time.Minute
+	// unsureTTL is the TTL of the cache of unsure groups, whose members a global catalog
+	// does not all know.
+	unsureTTL = 10 * time.Minute
 
-	// maxOpen bounds these groups. With more of them, any group may be a person's.
-	maxOpen = 1000
+	// maxUnsure bounds these groups. With more of them, any group may be a person's.
+	maxUnsure = 1000
 
-	// domainsOfBase is a bound on the accounts of one name below the base of a domain, in
-	// which other domains may be.
-	domainsOfBase = 100
+	// maxNamesakes bounds the accounts of one name that a search in one domain reads:
+	// other domains may be below its base.
+	maxNamesakes = 100
 )
 
 // globalCatalogPorts are the ports of global catalogs, without and with TLS.
@@ -67,7 +67,7 @@ func (p *Provider) findInDomain(ctx context.Context, s searcher, name loginName)
 	if !overlap {
 		return entry{}, fmt.Errorf("%w: users.base is in another domain than %s", errNoEntry, name.domain)
 	}
-	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: domainsOfBase})
+	found, err := s.find(ctx, query{base: base, scope: scope, filter: filter, attributes: p.attributes, sizeLimit: maxNamesakes})
 	found = slices.DeleteFunc(found, func(e entry) bool { // a child domain is below its parent
 		own, err := domainOf(e.dn)
 		return err != nil || !sameDN(own, name.domain)
@@ -116,47 +116,47 @@ func (p *Provider) checkNameInForest(ctx context.Context, s searcher, name strin
 	return providers.Reject(providers.Ambiguous, providers.WithKey("users.name", err))
 }
 
-// openGroups is a cache with a TTL of the groups whose members a global catalog does not
+// unsureGroups is a cache with a TTL of the groups whose members a global catalog does not
 // all know: those that are not universal, and those that contain such a group at any
 // depth. Any person may be in one.
-type openGroups struct {
+type unsureGroups struct {
 	mu      sync.Mutex
 	groups  []group
-	all     bool // there are more than maxOpen
+	all     bool // there are more than maxUnsure
 	expires time.Time
 }
 
-// unknownGroups returns the groups under the base that any person of the forest may be in. all
-// is true if there are too many to name. What a search with a person's own rights finds is
-// not cached: others may see other groups.
-func (g *groupFinder) unknownGroups(ctx context.Context, s searcher) (groups []group, all bool, err error) {
+// unsureGroups returns the groups under the base that any person of the forest may be in,
+// from the cache or the directory. all is true if there are more than maxUnsure. What a
+// search with a person's own rights finds is not cached: others may see other groups.
+func (g *groupFinder) unsureGroups(ctx context.Context, s searcher) (groups []group, all bool, err error) {
 	if _, ownRights := s.(personConn); ownRights {
-		return g.searchOpenGroups(ctx, s)
+		return g.searchUnsureGroups(ctx, s)
 	}
-	g.open.mu.Lock()
-	groups, all = g.open.groups, g.open.all
-	fresh := time.Now().Before(g.open.expires)
-	g.open.mu.Unlock()
+	g.unsure.mu.Lock()
+	groups, all = g.unsure.groups, g.unsure.all
+	fresh := time.Now().Before(g.unsure.expires)
+	g.unsure.mu.Unlock()
 	if fresh {
 		return groups, all, nil
 	}
-	if groups, all, err = g.searchOpenGroups(ctx, s); err != nil {
+	if groups, all, err = g.searchUnsureGroups(ctx, s); err != nil {
 		return nil, false, err
 	}
-	g.open.mu.Lock()
-	defer g.open.mu.Unlock()
-	g.open.groups, g.open.all, g.open.expires = groups, all, time.Now().Add(openTTL)
+	g.unsure.mu.Lock()
+	defer g.unsure.mu.Unlock()
+	g.unsure.groups, g.unsure.all, g.unsure.expires = groups, all, time.Now().Add(unsureTTL)
 	return groups, all, nil
 }
 
-// searchOpenGroups finds the groups of unknownGroups.
-func (g *groupFinder) searchOpenGroups(ctx context.Context, s searcher) (groups []group, all bool, err error) {
+// searchUnsureGroups finds the groups of unsureGroups in the directory.
+func (g *groupFinder) searchUnsureGroups(ctx context.Context, s searcher) (groups []group, all bool, err error) {
 	find := func(base, filter, attribute string) []entry {
 		if err != nil || all {
 			return nil
 		}
 		var found []entry
-		found, err = s.find(ctx, query{base: base, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: []string{attribute}, sizeLimit: maxOpen})
+		found, err = s.find(ctx, query{base: base, scope: ldap.ScopeWholeSubtree, filter: filter, attributes: []string{attribute}, sizeLimit: maxUnsure})
 		if resultCode(err) == ldap.LDAPResultSizeLimitExceeded {
 			all, err = true, nil
 		}
@@ -180,7 +180,7 @@ func (g *groupFinder) searchOpenGroups(ctx context.Context, s searcher) (groups 
 				}
 			}
 		}
-		if all = all || len(seen) > maxOpen; all {
+		if all = all || len(seen) > maxUnsure; all {
 			break
 		}
 		frontier = nil
@@ -211,42 +211,42 @@ func (g *groupFinder) onlyFilter() string {
 	})
 }
 
-// unsureInForest returns the groups of unknownGroups but for those in found, in the form
-// that the GroupNamer takes.
-func (g *groupFinder) unsureInForest(ctx context.Context, s searcher, found []providers.FoundGroup) (open []providers.FoundGroup, all bool, err error) {
+// unsureInForest returns the unsure groups of a person with the groups in found, which are
+// certain.
+func (g *groupFinder) unsureInForest(ctx context.Context, s searcher, found []providers.FoundGroup) (unsure []providers.FoundGroup, all bool, err error) {
 	several, err := g.severalDomains(ctx)
 	if err != nil || !several {
 		return nil, false, err
 	}
-	groups, all, err := g.unknownGroups(ctx, s)
+	groups, all, err := g.unsureGroups(ctx, s)
 	if err != nil {
 		return nil, false, fmt.Errorf("search for groups that are not universal: %w", err)
 	}
 	for _, one := range groups {
 		if !slices.ContainsFunc(found, func(f providers.FoundGroup) bool { return strings.EqualFold(f.ID, one.id) }) {
-			unsure := one.foundGroup()
-			unsure.Unsure = true
-			open = append(open, unsure)
+			group := one.foundGroup()
+			group.Unsure = true
+			unsure = append(unsure, group)
 		}
 	}
-	return open, all, nil
+	return unsure, all, nil
 }
 
-// inspectForest reports the groups whose members a global catalog does not know.
-func (p *Provider) inspectForest(ctx context.Context) providers.Findings {
-	open, all, err := p.groups.unsureInForest(ctx, p.dir, nil)
+// reportForest reports the groups whose members a global catalog does not know.
+func (p *Provider) reportForest(ctx context.Context) providers.Findings {
+	unsure, all, err := p.groups.unsureInForest(ctx, p.dir, nil)
 	switch {
 	case err != nil:
 		return providers.Findings{membershipFault(err)}
 	case all:
-		return providers.Findings{providers.Warningf("groups.base", "more than %d groups are not universal, and a global catalog does not know all their members: a rule that denies any group holds for every person; write a base with universal groups alone, or a provider for each domain", maxOpen)}
+		return providers.Findings{providers.Warningf("groups.base", "more than %d groups are not universal, and a global catalog does not know all their members: a rule that denies any group holds for every person; write a base with universal groups alone, or a provider for each domain", maxUnsure)}
 	}
-	open = slices.DeleteFunc(open, func(one providers.FoundGroup) bool {
+	unsure = slices.DeleteFunc(unsure, func(one providers.FoundGroup) bool {
 		_, kept := p.groups.namer.Name(one)
 		return !kept
 	})
-	if len(open) == 0 {
+	if len(unsure) == 0 {
 		return nil
 	}
-	return providers.Findings{providers.Warningf("groups.base", "%s is not universal, or contains a group that is not (%d such groups), and a global catalog does not know all its members: a rule that denies it holds for every person of the forest; leave it out in groups.only, make it universal, or configure a provider for each domain", open[0].ID, len(open))}
+	return providers.Findings{providers.Warningf("groups.base", "%s is not universal, or contains a group that is not (%d such groups), and a global catalog does not know all its members: a rule that denies it holds for every person of the forest; leave it out in groups.only, make it universal, or configure a provider for each domain", unsure[0].ID, len(unsure))}
 }

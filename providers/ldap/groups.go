@@ -36,7 +36,7 @@ type groupFinder struct {
 	dnAttribute   string     // the attribute that matches an entry's own DN
 	dns           *groupDNCache
 	sids          *sidCache
-	open          openGroups
+	unsure        unsureGroups
 
 	severalDomains func(ctx context.Context) (bool, error) // reports whether the groups are of a forest of several domains
 	warnings       *warnings
@@ -104,11 +104,11 @@ func (g *groupFinder) memberships(ctx context.Context, s searcher, e entry, user
 	if err != nil {
 		return nil, nil, err
 	}
-	open, all, err := g.unsureInForest(ctx, s, found)
+	more, all, err := g.unsureInForest(ctx, s, found)
 	if err != nil {
 		return nil, nil, err
 	}
-	names, unsure, problems := g.namer.Names(append(found, open...))
+	names, unsure, problems := g.namer.Names(append(found, more...))
 	if all {
 		unsure = []string{providers.UnsureAll}
 	}

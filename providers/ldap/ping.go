@@ -47,16 +47,16 @@ func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 	if !p.pingCache.at.IsZero() && time.Since(p.pingCache.at) < pingTTL {
 		return slices.Clone(p.pingCache.found), p.pingCache.err
 	}
-	found, err := p.inspect(ctx)
+	found, err := p.ping(ctx)
 	if !ctxDone(ctx) {
 		p.pingCache.found, p.pingCache.err, p.pingCache.at = slices.Clone(found), err, time.Now()
 	}
 	return found, err
 }
 
-// inspect returns the result of Ping.
-func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
-	found, err := p.inspectServers(ctx)
+// ping returns the result of Ping, which Ping caches.
+func (p *Provider) ping(ctx context.Context) (providers.Findings, error) {
+	found, err := p.reportServers(ctx)
 	switch {
 	case err != nil:
 		return nil, err
@@ -68,20 +68,20 @@ func (p *Provider) inspect(ctx context.Context) (providers.Findings, error) {
 	default:
 		found = append(found, providers.Infof("bound as %s", p.cfg.BindDN))
 	}
-	found = append(found, p.inspectAccounts(ctx)...)
+	found = append(found, p.reportAccounts(ctx)...)
 	if n := p.dir.referrals.Load(); n > 0 {
 		found = append(found, providers.Infof("%d references to other servers were not followed", n))
 	}
 	found = append(found, p.warnings.findings()...)
-	found = append(found, p.inspectLockout(ctx)...)
+	found = append(found, p.reportLockout(ctx)...)
 	if ctxDone(ctx) { // some searches failed for this alone
 		return nil, fmt.Errorf("the directory takes too long to answer all searches: %w", ctxError(ctx))
 	}
 	return found, nil
 }
 
-// inspectServers connects to each server. The error says why none can be reached.
-func (p *Provider) inspectServers(ctx context.Context) (providers.Findings, error) {
+// reportServers connects to each server. The error says why none can be reached.
+func (p *Provider) reportServers(ctx context.Context) (providers.Findings, error) {
 	p.dir.list.ensure(ctx)
 	servers := p.dir.list.all()
 	if len(servers) == 0 {
@@ -108,22 +108,22 @@ func (p *Provider) inspectServers(ctx context.Context) (providers.Findings, erro
 	return found, nil
 }
 
-// inspectAccounts reports on people and their groups. What has one cause has one fault.
-func (p *Provider) inspectAccounts(ctx context.Context) providers.Findings {
-	found, people := p.inspectPeople(ctx)
+// reportAccounts reports on people and their groups, with one fault for each cause.
+func (p *Provider) reportAccounts(ctx context.Context) providers.Findings {
+	found, people := p.reportPeople(ctx)
 	faults := found.Faults()
-	if cause := p.inspectPreset(ctx); cause != nil && len(faults) > 0 {
+	if cause := p.reportPreset(ctx); cause != nil && len(faults) > 0 {
 		return providers.Findings{*cause}
 	}
 	sameCause := slices.ContainsFunc(faults, func(f providers.Finding) bool { return f.Key == "bind_dn" || f.Key == "urls" })
 	if p.groups == nil || sameCause {
 		return found
 	}
-	return append(found, p.inspectGroups(ctx, people)...)
+	return append(found, p.reportGroups(ctx, people)...)
 }
 
-// inspectPreset returns a fault if the directory is not of the kind that the preset is for.
-func (p *Provider) inspectPreset(ctx context.Context) *providers.Finding {
+// reportPreset returns a fault if the directory is not of the kind that the preset is for.
+func (p *Provider) reportPreset(ctx context.Context) *providers.Finding {
 	root, err := p.dir.find(ctx, query{scope: ldap.ScopeBaseObject, filter: anyEntry, attributes: []string{attrForestRoot, "vendorName", "objectClass"}})
 	if err != nil || len(root) != 1 || p.cfg.Preset == "" {
 		return nil

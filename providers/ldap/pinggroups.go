@@ -25,8 +25,8 @@ const (
 	attrGroupNumber = "gidNumber" // RFC 2307
 )
 
-// inspectGroups reports whether the groups of people are found.
-func (p *Provider) inspectGroups(ctx context.Context, people []entry) providers.Findings {
+// reportGroups reports whether the groups of people are found.
+func (p *Provider) reportGroups(ctx context.Context, people []entry) providers.Findings {
 	cfg := p.cfg.Groups
 	groups, err := p.dir.find(ctx, query{
 		base: cfg.base(), scope: searchScope(cfg.Scope), filter: p.groupEntries(), attributes: []string{cfg.Name}, sizeLimit: maxCounted,
@@ -47,11 +47,11 @@ func (p *Provider) inspectGroups(ctx context.Context, people []entry) providers.
 	if err == nil && !p.keepsAny(groups) {
 		return append(found, providers.Faultf("groups.only", "groups.only keeps none of these groups, so that everybody is in none"))
 	}
-	found = append(found, p.inspectForest(ctx)...)
+	found = append(found, p.reportForest(ctx)...)
 	if len(people) == 0 {
 		return found
 	}
-	return append(found, p.inspectMemberships(ctx, people)...)
+	return append(found, p.reportMemberships(ctx, people)...)
 }
 
 // keepsAny reports whether groups.only keeps any of the groups.
@@ -80,9 +80,9 @@ func (p *Provider) noGroups(ctx context.Context) providers.Finding {
 	return providers.Faultf("groups.base", "%q is empty, or %s may not read what is below it: write another DN in groups.base, or let it read the groups", g.base(), p.account())
 }
 
-// inspectMemberships finds the groups of the first people as a login does, and reports
+// reportMemberships finds the groups of the first people as a login does, and reports
 // what it does not find.
-func (p *Provider) inspectMemberships(ctx context.Context, people []entry) providers.Findings {
+func (p *Provider) reportMemberships(ctx context.Context, people []entry) providers.Findings {
 	var found, primary providers.Findings
 	var refused error
 	asked, members, failed, without := 0, 0, 0, 0
@@ -103,7 +103,7 @@ func (p *Provider) inspectMemberships(ctx context.Context, people []entry) provi
 			without++
 		}
 		if len(primary) == 0 {
-			primary = p.inspectPrimaryGroup(ctx, e, all)
+			primary = p.reportPrimaryGroup(ctx, e, all)
 		}
 	}
 	switch {
@@ -118,7 +118,7 @@ func (p *Provider) inspectMemberships(ctx context.Context, people []entry) provi
 	if without == 0 { // else the directory does not go by primary groups
 		found = append(found, primary...)
 	}
-	return append(found, p.inspectNested(ctx)...)
+	return append(found, p.reportNested(ctx)...)
 }
 
 // inGroup reports whether any of the groups is one: a value of groups.attribute that is no
@@ -257,8 +257,8 @@ func (p *Provider) nestedAdvice() string {
 	return nestedWalk
 }
 
-// inspectNested reports groups that are members of groups, where groups.nested is "none".
-func (p *Provider) inspectNested(ctx context.Context) providers.Findings {
+// reportNested reports groups that are members of groups, where groups.nested is "none".
+func (p *Provider) reportNested(ctx context.Context) providers.Findings {
 	cfg := p.cfg.Groups
 	if cfg.Nested != nestedNone {
 		return nil
@@ -283,9 +283,9 @@ func (p *Provider) inspectNested(ctx context.Context) providers.Findings {
 	return providers.Findings{providers.Warningf("groups.nested", "%s, and members of an inner group are not found in the outer one: write groups.nested = %q", text, p.nestedAdvice())}
 }
 
-// inspectPrimaryGroup reports a primary group of a person that is not among the groups
+// reportPrimaryGroup reports a primary group of a person that is not among the groups
 // found: it does not list its members.
-func (p *Provider) inspectPrimaryGroup(ctx context.Context, e entry, found []providers.FoundGroup) providers.Findings {
+func (p *Provider) reportPrimaryGroup(ctx context.Context, e entry, found []providers.FoundGroup) providers.Findings {
 	cfg := p.cfg.Groups
 	var filter, attribute, advice, key string
 	switch {

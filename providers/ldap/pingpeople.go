@@ -23,9 +23,9 @@ const personClasses = "(|(objectClass=person)(objectClass=inetOrgPerson)(objectC
 
 const attrPrincipal = "krbPrincipalName" // MIT Kerberos
 
-// inspectPeople reports whether people can log in: which entries users.filter could match,
+// reportPeople reports whether people can log in: which entries users.filter could match,
 // and what they lack. It returns these entries, at most maxCounted, or none after a fault.
-func (p *Provider) inspectPeople(ctx context.Context) (providers.Findings, []entry) {
+func (p *Provider) reportPeople(ctx context.Context) (providers.Findings, []entry) {
 	people, err := p.dir.find(ctx, query{
 		base: p.cfg.Users.base(), scope: searchScope(p.cfg.Users.Scope), filter: p.peopleFilter(), sizeLimit: maxCounted,
 		attributes: slices.Concat([]string{p.cfg.Users.Name, p.cfg.Users.Subject, attrPrincipal}, p.cfg.Users.State, p.cfg.Users.Stamp, p.cfg.Claims),
@@ -40,11 +40,11 @@ func (p *Provider) inspectPeople(ctx context.Context) (providers.Findings, []ent
 		return providers.Findings{p.noPeople(ctx)}, nil
 	}
 	found := providers.Findings{providers.Infof("%s people under %s match users.filter", formatCount(len(people), err), place(p.cfg.Users.base()))}
-	found = append(found, p.inspectNames(ctx, people)...)
-	found = append(found, p.inspectSubjects(ctx, people)...)
-	found = append(found, p.inspectStates(people)...)
-	found = append(found, p.inspectRealms(people)...)
-	found = append(found, p.inspectStamps(people)...)
+	found = append(found, p.reportNames(ctx, people)...)
+	found = append(found, p.reportSubjects(ctx, people)...)
+	found = append(found, p.reportStates(people)...)
+	found = append(found, p.reportRealms(people)...)
+	found = append(found, p.reportStamps(people)...)
 	for _, name := range p.cfg.Claims {
 		if n := count(people, func(e entry) bool { return !e.has(name) }); n == len(people) {
 			found = append(found, providers.Warningf("claims", "none of these people shows %s, so that no rule can read claims.%s", name, name))
@@ -124,8 +124,8 @@ func (p *Provider) suggest(ctx context.Context, dn string, attributes []string) 
 	return ", with " + strings.Join(shown, ", ")
 }
 
-// inspectNames reports people without a user name, and people who share one.
-func (p *Provider) inspectNames(ctx context.Context, people []entry) providers.Findings {
+// reportNames reports people without a user name, and people who share one.
+func (p *Provider) reportNames(ctx context.Context, people []entry) providers.Findings {
 	seen := make(map[string]string, len(people))
 	var found providers.Findings
 	nameless := count(people, func(e entry) bool {
@@ -151,9 +151,9 @@ func (p *Provider) sharedName() string {
 	return "which rules take for one person: have one of them renamed, or leave one out in users.filter"
 }
 
-// inspectSubjects reports people without a subject, and a subject that several people
+// reportSubjects reports people without a subject, and a subject that several people
 // have.
-func (p *Provider) inspectSubjects(ctx context.Context, people []entry) providers.Findings {
+func (p *Provider) reportSubjects(ctx context.Context, people []entry) providers.Findings {
 	attribute := p.cfg.Users.Subject
 	seen := make(map[string]string, len(people))
 	var found providers.Findings
@@ -184,9 +184,9 @@ func (p *Provider) lacking(ctx context.Context, key, attribute string, n int, pe
 	return providers.Findings{providers.Warningf(key, "%d of these people do not show one %s, and cannot log in", n, attribute)}
 }
 
-// inspectStates reports how many accounts the directory or their entries bar from logging
+// reportStates reports how many accounts the directory or their entries bar from logging
 // in.
-func (p *Provider) inspectStates(people []entry) providers.Findings {
+func (p *Provider) reportStates(people []entry) providers.Findings {
 	var unreadable error
 	reasons := make(map[string]int)
 	barred := count(people, func(e entry) bool {
@@ -219,9 +219,9 @@ func (p *Provider) inspectStates(people []entry) providers.Findings {
 	return providers.Findings{providers.Infof("%d of these may not log in: %s", barred, all)}
 }
 
-// inspectRealms reports the Kerberos realm of people, which they may type after their
+// reportRealms reports the Kerberos realm of people, which they may type after their
 // names, if it is not among users.domains.
-func (p *Provider) inspectRealms(people []entry) providers.Findings {
+func (p *Provider) reportRealms(people []entry) providers.Findings {
 	var realms []string
 	for _, e := range people {
 		principals := e.texts(attrPrincipal)
@@ -257,8 +257,8 @@ func loginAttributes(filter string) []string {
 	return names
 }
 
-// inspectStamps reports how many people show no attribute that changes with the password.
-func (p *Provider) inspectStamps(people []entry) providers.Findings {
+// reportStamps reports how many people show no attribute that changes with the password.
+func (p *Provider) reportStamps(people []entry) providers.Findings {
 	stamp := p.cfg.Users.Stamp
 	effect := "a changed password does not end their sessions"
 	if p.forest {

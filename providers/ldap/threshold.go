@@ -74,10 +74,10 @@ var policyKinds = map[string][]policyKind{
 	"389ds":    {dsConfigKind, dsKind},
 }
 
-// inspectLockout reads the lockout thresholds, and returns advice on wrong_passwords
+// reportLockout reads the lockout thresholds, and returns advice on wrong_passwords
 // and wrong_password_window, with a fault for each way in which logins with this
 // configuration would lock accounts.
-func (p *Provider) inspectLockout(ctx context.Context) providers.Findings {
+func (p *Provider) reportLockout(ctx context.Context) providers.Findings {
 	var all []threshold
 	var hidden providers.Findings
 	for _, kind := range policyKinds[p.cfg.Preset] {
