@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"shorepass/internal/hostport"
 	"shorepass/internal/tlsconf"
 )
 
@@ -90,7 +91,7 @@ func (c Config) publicURLWarning(text string) string {
 		return fmt.Sprintf("the realm is %s, which leads to %s only through a proxy that removes %q from the path; else write the whole path in paths", c.realmAt(text), c.Paths[0], path)
 	}
 	host, port, _ := net.SplitHostPort(c.Listen)
-	samePort := port == urlPort(parsed)
+	samePort := port == hostport.Port(parsed)
 	speaks := "http"
 	if c.TLS.Certificate != "" {
 		speaks = "https"
@@ -102,22 +103,11 @@ func (c Config) publicURLWarning(text string) string {
 	case parsed.Scheme != speaks: // a proxy terminates TLS
 	case !samePort:
 		return fmt.Sprintf("%q leads to port %s, and the server listens on port %s: right only behind a load balancer or a published port; else write %q, or listen = %q",
-			text, urlPort(parsed), port, parsed.Scheme+"://"+net.JoinHostPort(parsed.Hostname(), port), net.JoinHostPort(host, urlPort(parsed)))
+			text, hostport.Port(parsed), port, parsed.Scheme+"://"+net.JoinHostPort(parsed.Hostname(), port), net.JoinHostPort(host, hostport.Port(parsed)))
 	case tlsconf.IsLoopback(host) && !tlsconf.IsLoopback(parsed.Hostname()):
 		return fmt.Sprintf("listen = %q is reached from this machine alone: right only behind a proxy on it; else write listen = %q", c.Listen, ":"+port)
 	}
 	return ""
-}
-
-// urlPort returns the port of a URL, or the default of its scheme.
-func urlPort(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "https":
-		return "443"
-	}
-	return "80"
 }
 
 // warnURLs reports elements of PublicURLs that probably do not lead to Listen.

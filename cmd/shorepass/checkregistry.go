@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shorepass/client"
+	"shorepass/internal/hostport"
 	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 	"shorepass/registry"
@@ -189,13 +190,13 @@ func (c *registryCheck) otherRealm(at *url.URL) providers.Finding {
 	key, want := c.theirs("realm"), c.realms()[0]
 	for _, ours := range c.realms() {
 		u, err := url.Parse(ours)
-		if err == nil && strings.EqualFold(hostPort(u), hostPort(at)) && u.Scheme == at.Scheme {
+		if err == nil && hostport.Of(u) == hostport.Of(at) && u.Scheme == at.Scheme {
 			return providers.Faultf(key, "the path %q of the realm is not in server.paths (%s); write realm: %q there, or add the path to server.paths here",
 				at.Path, strings.Join(c.cfg.Server.Paths, ", "), ours)
 		}
 	}
 	redirects := ""
-	if strings.EqualFold(hostPort(at), hostPort(c.registry.URL)) {
+	if hostport.Of(at) == hostport.Of(c.registry.URL) {
 		redirects = " (its own host: autoredirect is on there)"
 	}
 	return providers.Faultf(key, "the realm %q%s is none of this server's; write realm: %q there, or add the URL to server.public_urls here", at, redirects, want)
@@ -206,15 +207,7 @@ func (c *registryCheck) otherRealm(at *url.URL) providers.Finding {
 func sameURL(a, b string) bool {
 	x, err := url.Parse(a)
 	y, err2 := url.Parse(b)
-	return err == nil && err2 == nil && x.Scheme == y.Scheme && strings.EqualFold(hostPort(x), hostPort(y)) && path.Clean(x.Path) == path.Clean(y.Path)
-}
-
-// hostPort returns the host of a URL with its port, also where that is the default.
-func hostPort(u *url.URL) string {
-	if u.Port() != "" {
-		return u.Host
-	}
-	return u.Host + map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	return err == nil && err2 == nil && x.Scheme == y.Scheme && hostport.Of(x) == hostport.Of(y) && path.Clean(x.Path) == path.Clean(y.Path)
 }
 
 // askRealm finds out who answers at the realm: a server with our keys, if the token for
@@ -235,7 +228,7 @@ func (c *registryCheck) askRealm(ctx context.Context, at *url.URL, own bool) pro
 			return c.foreignKeys()
 		}
 		return providers.Infof("a server with this configuration's keys answers at the realm")
-	case !own || strings.EqualFold(hostPort(at), hostPort(c.registry.URL)):
+	case !own || hostport.Of(at) == hostport.Of(c.registry.URL):
 		return providers.Infof("a shorepass answers at the realm")
 	}
 	probe, _ := c.issuer.Probe(c.service)

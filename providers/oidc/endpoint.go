@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 
+	"shorepass/internal/hostport"
 	"shorepass/providers"
 )
 
@@ -75,23 +75,13 @@ func (t trustedHosts) check(name string, member json.RawMessage) endpoint {
 // allowsPlain reports whether u may be plain http: with a plain http issuer, or
 // on the host of a plain http discovery.
 func (t trustedHosts) allowsPlain(u *url.URL) bool {
-	return u.Scheme == "http" && (t.issuer.Scheme == "http" || t.discovery.Scheme == "http" && authority(u) == authority(t.discovery))
+	return u.Scheme == "http" && (t.issuer.Scheme == "http" || t.discovery.Scheme == "http" && hostport.Of(u) == hostport.Of(t.discovery))
 }
 
 // has reports whether u is on a trusted host.
 func (t trustedHosts) has(u *url.URL) bool {
-	host := authority(u)
-	return host == authority(t.issuer) || host == authority(t.discovery) || slices.ContainsFunc(t.further, func(h string) bool {
-		return host == authority(&url.URL{Scheme: u.Scheme, Host: h})
+	host := hostport.Of(u)
+	return host == hostport.Of(t.issuer) || host == hostport.Of(t.discovery) || slices.ContainsFunc(t.further, func(h string) bool {
+		return host == hostport.Of(&url.URL{Scheme: u.Scheme, Host: h})
 	})
-}
-
-// authority returns host and port in a normal form, with the default port filled
-// in.
-func authority(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	}
-	return strings.ToLower(u.Hostname()) + " " + port
 }

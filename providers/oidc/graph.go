@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shorepass/internal/hostport"
 	"shorepass/internal/secret"
 	"shorepass/internal/tlsconf"
 )
@@ -57,7 +58,7 @@ func (g *graph) address(path string, query url.Values) string {
 // Graph's own. Our token must not go anywhere else.
 func (g *graph) isAddress(raw string) bool {
 	u, err := url.Parse(raw)
-	return err == nil && u.Scheme == "https" && u.User == nil && authority(u) == authority(g.host)
+	return err == nil && u.Scheme == "https" && u.User == nil && hostport.Of(u) == hostport.Of(g.host)
 }
 
 // Bounds of how long Graph can make us pause, and how long it does if it does not
