@@ -13,7 +13,8 @@ import (
 // auditLine is one line of the audit log, a JSON object. Its schema is public,
 // version 3: version 2 added groups, groups_omitted, unsure and claims, version 3
 // denied. Names, meanings and order of the fields are stable: a new version may add
-// fields, and texts of reason, and changes none that exist. A line never holds a secret, and every text from a client is bounded.
+// fields, and texts of reason, and changes none that exist. A line never holds a secret,
+// and every text from a client is bounded.
 type auditLine struct {
 	Time    time.Time `json:"time"`    // when the request began, by the store's clock, which all replicas use
 	Request string    `json:"request"` // the request's id, which the client receives as X-Request-Id

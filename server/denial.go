@@ -9,9 +9,9 @@ import (
 	"shorepass/registry"
 )
 
-// denial is a token request of a known person who is granted nothing of what was
-// asked. Without a sentence of ours the client prints the registry's own words, that
-// the repository does not exist or may require a login.
+// denial is a token request of an authenticated person who is granted nothing of what
+// was asked. Without our sentence the client prints the registry's own words, that the
+// repository does not exist or may require a login.
 type denial struct {
 	user    string           // the user name
 	limited bool             // the credential is a token with limits of its own
@@ -59,23 +59,23 @@ func (g *Generation) explainDenial(q *question, caller principal, request policy
 		return err
 	}
 	d := denial{caller.user(), caller.session != nil && caller.session.Limits != "", asked, rights.Access, g.Config.Contact}
-	if d.isLook() {
+	if d.onlyLooks() {
 		return nil
 	}
 	return httpError{status: http.StatusForbidden, code: codeDenied, oauth: "access_denied", message: d.sentence()}
 }
 
-// isLook reports whether only pull was asked, and the person may do something else on
+// onlyLooks reports whether only pull was asked, and the person may do something else on
 // one of the repositories. go-containerregistry looks before it writes, and takes an
 // empty access for "not there, go on" where a 403 would end it.
-func (d denial) isLook() bool {
+func (d denial) onlyLooks() bool {
 	onlyPull := !slices.ContainsFunc(d.asked, func(s registry.Scope) bool { return !slices.Equal(s.Actions, []string{"pull"}) })
 	return onlyPull && len(d.rights) > 0
 }
 
-// sentence says why nothing was granted. It lists no actions, since what clients ask
-// is not what the person wants: docker asks push and pull for a look, skopeo "*". It is
-// the same for repositories that exist and for others.
+// sentence says why nothing was granted. It names an action only where that was asked
+// alone: clients ask for more than the person wants, docker push and pull to look, skopeo
+// "*". It is the same for repositories that exist and for others.
 func (d denial) sentence() string {
 	user := auditText(d.user)
 	without := slices.DeleteFunc(slices.Clone(d.asked), d.hasRights)

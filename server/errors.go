@@ -16,8 +16,8 @@ import (
 )
 
 // The error codes of the distribution specification that the token endpoint uses. docker
-// reads DENIED as "repository does not exist", unless a sentence comes with it; so it is
-// for refused rights (denial.go) and for the docker engine (engine.go), and a malformed
+// reads DENIED as "repository does not exist" unless a sentence comes with it: the code is
+// for refused rights (denial.go) and for the docker engine (engine.go). A malformed
 // request is UNSUPPORTED.
 const (
 	codeDenied          = "DENIED"

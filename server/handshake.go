@@ -20,8 +20,8 @@ var handshakeReasons = []string{handshakeUntrusted, handshakePlainHTTP, handshak
 
 // httpErrors is the ErrorLog of the http.Server. A failed TLS handshake leaves no other
 // trace: the client never gets to send a request. It is counted and logged, once a
-// minute for each address and reason, so that a scanner does not flood the log. All else
-// that net/http reports is debug: a client that breaks off is no error of ours.
+// minute for each address and reason, so that a scanner does not flood the log. Other
+// messages of net/http are logged at debug: they are about clients that break off.
 type httpErrors struct {
 	log     *slog.Logger
 	metrics *Metrics
