@@ -45,7 +45,7 @@ func (p *Provider) reportGroups(ctx context.Context, people []entry) providers.F
 		found = append(found, providers.Warningf("groups.name", "some groups show no %s, such as %s: rules that deny a group hold for all their members", cfg.Name, nameless[0].dn))
 	}
 	if err == nil && !p.keepsAny(groups) {
-		return append(found, providers.Faultf("groups.only", "groups.only keeps none of these groups, so that everybody is in none"))
+		return append(found, providers.Faultf("groups.only", "groups.only keeps none of these groups, so that no person is in a group"))
 	}
 	found = append(found, p.reportForest(ctx)...)
 	if len(people) == 0 {
@@ -155,7 +155,7 @@ func membershipFault(err error) providers.Finding {
 	if errors.Is(err, errNoTokenGroups) {
 		key = "groups.nested"
 	}
-	return providers.Faultf(key, "groups cannot be found, so that nobody can log in: %v", err)
+	return providers.Faultf(key, "groups cannot be found, so that no person can log in: %v", err)
 }
 
 // noMemberships explains why none of the first people is in a group: it takes members that

@@ -178,14 +178,13 @@ func (p *Provider) lacking(ctx context.Context, key, attribute string, n int, pe
 	case 0:
 		return nil
 	case len(people):
-		return providers.Findings{providers.Faultf(key, "none of these people shows one %s, so that nobody can log in; %s is there%s: correct %s, or let %s read it",
+		return providers.Findings{providers.Faultf(key, "none of these people shows one %s, so that no person can log in; %s is there%s: correct %s, or let %s read it",
 			attribute, people[0].dn, p.suggest(ctx, people[0].dn, candidates), key, p.account())}
 	}
 	return providers.Findings{providers.Warningf(key, "%d of these people do not show one %s, and cannot log in", n, attribute)}
 }
 
-// reportStates reports how many accounts the directory or their entries bar from logging
-// in.
+// reportStates reports how many accounts users.state shows as disabled, expired or locked.
 func (p *Provider) reportStates(people []entry) providers.Findings {
 	var unreadable error
 	reasons := make(map[string]int)
@@ -210,9 +209,9 @@ func (p *Provider) reportStates(people []entry) providers.Findings {
 	case barred == 0:
 		return nil
 	case barred == len(people) && unreadable != nil:
-		return providers.Findings{providers.Faultf("bind_dn", "nobody can log in: %v", unreadable)}
+		return providers.Findings{providers.Faultf("bind_dn", "no person can log in: %v", unreadable)}
 	case barred == len(people):
-		return providers.Findings{providers.Faultf("users.state", "nobody can log in, since all entries say that their accounts are barred: %s", all)}
+		return providers.Findings{providers.Faultf("users.state", "no person can log in, since all entries show disabled, expired or locked accounts: %s", all)}
 	case unreadable != nil:
 		return providers.Findings{providers.Warningf("bind_dn", "some people cannot log in: %v", unreadable)}
 	}
@@ -241,7 +240,7 @@ func (p *Provider) reportRealms(people []entry) providers.Findings {
 		return nil
 	}
 	example := "name@" + realms[0]
-	return providers.Findings{providers.Warningf("users.domains", "the names of people end in @%s, and a login as %s finds nobody: write users.domains = [%s]", realms[0], example, providers.Quoted(realms))}
+	return providers.Findings{providers.Warningf("users.domains", "the names of people end in @%s, and a login as %s finds no account: write users.domains = [%s]", realms[0], example, providers.Quoted(realms))}
 }
 
 // filterAttribute matches an attribute that a filter compares with a placeholder.
