@@ -59,7 +59,7 @@ func TestUserinfoAsJWT(t *testing.T) {
 		{"signed", "application/jwt", signed(`{"sub":"subject-1"}`), ""},
 		{"another Content-Type", "application/json", signed(`{"sub":"subject-1"}`), ""},
 		{"no Content-Type", "", signed(`{"sub":"subject-1"}`) + "\n", ""},
-		{"JSON all the same", "application/jwt; charset=utf-8", `{"sub":"subject-1"}`, ""},
+		{"JSON in spite of the type", "application/jwt; charset=utf-8", `{"sub":"subject-1"}`, ""},
 		{"iss and aud", "application/jwt", signed(`{"sub":"subject-1","iss":"` + i.URL + `","aud":["x","registry"]}`), ""},
 		{"iss of another", "application/jwt", signed(`{"sub":"subject-1","iss":"` + other.URL + `"}`), "its iss is not"},
 		{"aud of another", "application/jwt", signed(`{"sub":"subject-1","aud":"vault"}`), "its aud is not"},

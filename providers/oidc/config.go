@@ -20,8 +20,8 @@ type Config struct {
 	Issuer string `toml:"issuer"`
 
 	// Discovery is the URL below which the discovery document is, if it is not
-	// the issuer: an address inside the network, say. The document must be the
-	// issuer's all the same, and its endpoints may be on either host. Example:
+	// the issuer: an address inside the network, say. The document must name the
+	// issuer, and its endpoints may be on either host. Example:
 	// "https://dex.internal:5556/dex". Default: the issuer.
 	Discovery string `toml:"discovery"`
 
@@ -176,9 +176,9 @@ type Groups struct {
 	// By is what rules call the groups of Entra ID, where graph is set: "id" (their
 	// object IDs, to which rename can give names) or "name" (their display names;
 	// every login then asks graph). Display names are not unique: by default each
-	// person in Entra ID may create a group, and call it as they like. A name that
-	// several groups have counts for deny rules only; a name that no other group
-	// has belongs to the first person who takes it. Default "id".
+	// person in Entra ID may create a group with any name. A name that several
+	// groups have counts for deny rules only; a name that no other group has
+	// belongs to the first person who takes it. Default "id".
 	By string `toml:"by"`
 
 	providers.GroupClaim

@@ -206,7 +206,7 @@ type appToken struct {
 	failedAt time.Time
 }
 
-// drop empties the cache, unless it has another token by now.
+// drop empties the cache, unless it holds another token.
 func (a *appToken) drop(ctx context.Context, token secret.Text) {
 	if a.mu.lock(ctx) != nil {
 		return // the caller's next wait fails as well

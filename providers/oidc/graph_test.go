@@ -275,7 +275,7 @@ func TestGraphNamesakes(t *testing.T) {
 			}
 			e.setClaims(map[string]any{"oid": bobOID})
 			if id := login(t, p, password("bob", "pw")); len(id.Groups) != 0 || len(id.Unsure) != 1 {
-				t.Errorf("bob's groups %q, unsure %q, want the name in unsure by now", id.Groups, id.Unsure)
+				t.Errorf("bob's groups %q, unsure %q, want the name in unsure", id.Groups, id.Unsure)
 			}
 		})
 	}

@@ -254,8 +254,7 @@ func (g *graph) pages(ctx context.Context, address string, visit func(graphObjec
 }
 
 // markNamesakes marks the groups as unsure whose name another group in Entra ID has
-// too. Everybody may create groups there, unless an administrator has changed that,
-// and give them any name.
+// too: by default each person may create groups there, with any name.
 func (g *graphGroups) markNamesakes(ctx context.Context, found []providers.FoundGroup) error {
 	own := make(map[string][]providers.FoundGroup, len(found))
 	for _, one := range found {

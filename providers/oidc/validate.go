@@ -154,7 +154,7 @@ func (c Config) validateGraph(fault func(key, problem string)) {
 	groups := c.Groups
 	if groups.Graph == "" {
 		if groups.By != "" {
-			fault("groups.by", "is of use only with groups.graph")
+			fault("groups.by", "needs groups.graph: leave it out, or write that too")
 		}
 		return
 	}
