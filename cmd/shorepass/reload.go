@@ -52,15 +52,14 @@ func (d *daemon) reloadOnChange(ctx context.Context, hangups <-chan os.Signal) {
 			fault = reloadFault{}
 			d.log.Info("the configuration was reloaded")
 		case fault.record(err, retrying, time.Now()):
-			d.log.Error("the configuration was not reloaded; the old one stays in force, until the fault is mended", "error", err)
+			d.log.Error("the configuration was not reloaded; the old one stays in force, until the fault is corrected", "error", err)
 		}
 	}
 }
 
 const (
-	// reloadRetry is how often a faulty configuration is loaded again. Most mended files
-	// are noticed before: only those that the faulty configuration alone names are not
-	// watched.
+	// reloadRetry is how often a faulty configuration is loaded again. Most corrections
+	// are noticed earlier: only files that no configuration in force names are not watched.
 	reloadRetry = 30 * time.Second
 
 	// faultLogInterval is how often a fault that lasts is logged.

@@ -15,13 +15,14 @@ import (
 // sentence, or name twice what the glossary in docs/architecture.md names once.
 func TestWords(t *testing.T) {
 	instead := map[string]string{
-		"whoever":   "the caller, the client, the person, the operator",
-		"somebody":  "the caller, the client, the person, the operator",
-		"nobody":    "no caller, no client, no person, no provider",
-		"under way": "in progress, in flight",
-		"at once":   "immediately, or concurrently",
-		"renewal":   "a provider's refresh token",
-		"upstream":  "a provider",
+		"whoever":      "the caller, the client, the person, the operator",
+		"somebody":     "the caller, the client, the person, the operator",
+		"nobody":       "no caller, no client, no person, no provider",
+		"under way":    "in progress, in flight",
+		"at once":      "immediately, or concurrently",
+		"all the same": "still, nevertheless",
+		"renewal":      "a provider's refresh token",
+		"upstream":     "a provider",
 	}
 	read := 0
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
