@@ -1,20 +1,14 @@
 package oidc_test
 
 import (
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,107 +18,6 @@ import (
 	"shorepass/providers/oidc/oidctest"
 	"shorepass/providers/providertest"
 )
-
-// guid returns an object ID of Entra ID.
-func guid(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012x", n) }
-
-// alice, in Entra ID, and the claims of her ID token where the groups are too many.
-var (
-	aliceOID = guid(0xa)
-	overage  = map[string]any{
-		"oid": aliceOID, "_claim_names": map[string]any{"groups": "src1"},
-		"_claim_sources": map[string]any{"src1": map[string]any{"endpoint": "https://graph.windows.net/x/users/y/getMemberObjects"}},
-	}
-)
-
-// entra is an issuer that answers as Entra ID does, and the Graph beside it.
-type entra struct {
-	issuer *oidctest.Issuer
-	graph  *oidctest.Graph
-	ca     string
-
-	mu       sync.Mutex
-	claims   map[string]any // of ID tokens
-	appToken string         // of the client credentials grant
-	asked    []string       // scopes of these grants
-}
-
-func startEntra(t *testing.T) *entra {
-	t.Helper()
-	e := &entra{issuer: oidctest.NewIssuer(t), graph: oidctest.NewGraph(t, "app-token"), claims: overage, appToken: "app-token"}
-	e.ca = filepath.Join(t.TempDir(), "ca.pem")
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.graph.Server.Certificate().Raw})
-	if err := os.WriteFile(e.ca, cert, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	e.issuer.Replace(oidctest.TokenPath, e.serveToken)
-	e.graph.AddUser(aliceOID, guid(0xad))
-	return e
-}
-
-// serveToken answers the grants of people with an ID token, and the client credentials
-// grant with an access token for Graph.
-func (e *entra) serveToken(w http.ResponseWriter, r *http.Request) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r.FormValue("grant_type") != "client_credentials" {
-		claims := maps.Clone(e.claims)
-		serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": e.issuer.IDToken(claims), "refresh_token": "r"})(w, r)
-		return
-	}
-	if id, password, _ := r.BasicAuth(); id != url.QueryEscape(registry.ID) || password != url.QueryEscape(registry.Secret) {
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
-	e.asked = append(e.asked, r.FormValue("scope"))
-	serveJSON(map[string]any{"access_token": e.appToken, "token_type": "Bearer", "expires_in": 3599})(w, r)
-}
-
-// tokenRequests returns the scopes of the client credentials grants since the last call.
-func (e *entra) tokenRequests() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	asked := e.asked
-	e.asked = nil
-	return asked
-}
-
-// setClaims sets the claims of ID tokens.
-func (e *entra) setClaims(claims map[string]any) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.claims = claims
-}
-
-// changeToken has Graph accept another access token, which the issuer gives from now on.
-func (e *entra) changeToken(token string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.appToken = token
-	e.graph.SetToken(token)
-}
-
-func (e *entra) provider(t *testing.T, change func(*oidc.Config)) *oidc.Provider {
-	return newProvider(t, e.issuer.URL, func(c *oidc.Config) {
-		c.Grants = []string{"password", "refresh_token", "id_token"}
-		c.Audience = []string{"registry"}
-		c.Users.Claim, c.Groups.Graph, c.TLS.CA = "sub", e.graph.URL, e.ca
-		if change != nil {
-			change(c)
-		}
-	})
-}
-
-// logged sets the log of a provider, and returns what it has.
-func logged(p *oidc.Provider) *strings.Builder {
-	var log strings.Builder
-	p.SetLog(slog.New(slog.NewTextHandler(&log, nil)))
-	return &log
-}
-
-func by(name string, only ...string) func(*oidc.Config) {
-	return func(c *oidc.Config) { c.Groups.By, c.Groups.Only = name, only }
-}
 
 // TestGraph: the groups that Entra ID leaves out of a token, as Graph has them. devs
 // and ops are alice's, boss is another's, and Admins is the name of two groups.
@@ -498,80 +391,6 @@ func TestGraphGroupIsGone(t *testing.T) {
 	}
 }
 
-// TestGraphAppToken: the access token is requested once for concurrent logins, and
-// again when Graph refuses it. No answer to that request rejects a person.
-func TestGraphAppToken(t *testing.T) {
-	e := startEntra(t)
-	e.graph.AddGroup(guid(1), "devs", aliceOID)
-	p := e.provider(t, nil)
-	var logins sync.WaitGroup
-	for range 10 {
-		logins.Go(func() {
-			if _, err := authenticate(t.Context(), p, password("alice", "pw")); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	logins.Wait()
-	if got := e.tokenRequests(); len(got) != 1 {
-		t.Errorf("%d requests for an access token, want 1", len(got))
-	}
-	e.changeToken("another")
-	if id := login(t, p, password("alice", "pw")); len(id.Groups) != 1 {
-		t.Errorf("groups %q with another access token", id.Groups)
-	}
-	if got := e.tokenRequests(); len(got) != 1 {
-		t.Errorf("%d more requests for an access token, want 1", len(got))
-	}
-	for _, answer := range []struct {
-		status int
-		body   string
-	}{{400, `{"error":"invalid_grant"}`}, {401, `{"error":"invalid_client"}`}, {400, `{"error":"access_denied","error_codes":[50034]}`}, {200, `{}`}, {500, ``}} {
-		e.issuer.Replace(oidctest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
-			if r.FormValue("grant_type") != "client_credentials" {
-				e.serveToken(w, r)
-				return
-			}
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(answer.status)
-			fmt.Fprint(w, answer.body)
-		})
-		if _, err := authenticate(t.Context(), e.provider(t, nil), password("alice", "pw")); !isUnavailable(err) || providers.MayBeCounted(err) {
-			t.Errorf("%d %s: Authenticate = %v, want unavailable, not counted", answer.status, answer.body, err)
-		}
-	}
-}
-
-// TestGraphTLS: the authorities of tls.ca are trusted at Graph too; its server_name and
-// certificate are for the issuer alone.
-func TestGraphTLS(t *testing.T) {
-	e := startEntra(t)
-	if id := login(t, e.provider(t, func(c *oidc.Config) { c.TLS.ServerName = "sso.corp.example" }), password("alice", "pw")); id.Unsure != nil {
-		t.Errorf("unsure %q, want Graph's answer", id.Unsure)
-	}
-	_, err := authenticate(t.Context(), e.provider(t, func(c *oidc.Config) { c.TLS.CA = "" }), password("alice", "pw"))
-	if !isUnavailable(err) || !strings.Contains(err.Error(), "tls.ca") {
-		t.Errorf("Authenticate = %v, want the key tls.ca", err)
-	}
-}
-
-// TestGraphTimeout: a Graph that does not answer takes no longer than timeout.
-func TestGraphTimeout(t *testing.T) {
-	e := startEntra(t)
-	release := make(chan struct{})
-	defer close(release)
-	e.graph.Answer(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	})
-	p := e.provider(t, func(c *oidc.Config) { c.Timeout = 200 * time.Millisecond })
-	if _, err := authenticate(t.Context(), p, password("alice", "pw")); !isUnavailable(err) || !strings.Contains(err.Error(), "timeout") {
-		t.Errorf("Authenticate = %v, want a timeout", err)
-	}
-}
-
 // TestGraphPing: check --live tells whether Graph will answer at a login.
 func TestGraphPing(t *testing.T) {
 	e := startEntra(t)
@@ -637,8 +456,4 @@ func TestGraphConfig(t *testing.T) {
 			t.Errorf("faults at %q, want %q: %+v", got, tt.want, cfg.Groups)
 		}
 	}
-}
-
-func serveText(text string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, text) }
 }
