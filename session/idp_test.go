@@ -158,7 +158,7 @@ func TestRevokeWhen(t *testing.T) {
 	}
 }
 
-// TestOneTokenEach: at a provider with one refresh token per person, a login
+// TestOneTokenEach: at a provider with one refresh token per person (D14), a login
 // replaces the token, and the sessions of both machines use the new one.
 func TestOneTokenEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
