@@ -114,7 +114,7 @@ func TestClaimsByExactName(t *testing.T) {
 		"preferred_username": "alice", "groups": []string{"devs"}, "email": "alice@corp.example", "email_verified": true,
 		"Groups": []string{"admins"}, "GROUPS": 7, "Email": "boss@corp.example", "EMAIL_VERIFIED": false, "Preferred_Username": "boss",
 		"SUB": "boss", "Iss": 7, "Nonce": 7, "nonce": 7, "at_hash": []any{}, "AT_HASH": nil, "Exp": "never",
-		"_claim_sources": "none", "picture": nil, "address": 7, "name": map[string]any{},
+		"_claim_names": map[string]any{"picture": "nowhere"}, "_claim_sources": "none", "picture": nil, "address": 7, "name": map[string]any{},
 	}
 	userinfo := maps.Clone(odd)
 	userinfo["sub"], userinfo["Sub"] = "subject-1", "boss"
