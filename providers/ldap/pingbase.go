@@ -44,8 +44,8 @@ func (p *Provider) readRights() string {
 	return "give it the right to read there, or write another account in bind_dn"
 }
 
-// searchFault returns the fault of a search that failed under a base, whose key is
-// "users.base" or "groups.base".
+// searchFault returns the fault of a search that failed under a base, which is written in
+// a key.
 func (p *Provider) searchFault(ctx context.Context, key, base string, err error) providers.Finding {
 	switch own := providers.KeyOf(err); {
 	case resultCode(err) == ldap.LDAPResultNoSuchObject, resultCode(err) == ldap.LDAPResultReferral:

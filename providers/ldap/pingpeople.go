@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	ldap "github.com/go-ldap/ldap/v3"
-
 	"shorepass/providers"
 )
 
@@ -33,13 +31,17 @@ func (p *Provider) reportPeople(ctx context.Context) (providers.Findings, []entr
 	people = withoutBase(people, p.cfg.Users.base())
 	switch {
 	case err != nil && !cutShort(err):
-		return providers.Findings{p.searchFault(ctx, "users.base", p.cfg.Users.base(), err)}, nil
+		return providers.Findings{p.searchFault(ctx, p.usersBaseKey(), p.cfg.Users.base(), err)}, nil
 	case err != nil && len(people) == 0:
 		return providers.Findings{p.unlistedPeople(ctx, err)}, nil
 	case len(people) == 0:
 		return providers.Findings{p.noPeople(ctx)}, nil
 	}
 	found := providers.Findings{providers.Infof("%s people under %s match users.filter", formatCount(len(people), err), place(p.cfg.Users.base()))}
+	misfits, people := p.reportTemplate(people)
+	if found = append(found, misfits...); len(people) == 0 {
+		return found, nil
+	}
 	found = append(found, p.reportNames(ctx, people)...)
 	found = append(found, p.reportSubjects(ctx, people)...)
 	found = append(found, p.reportStates(people)...)
@@ -54,20 +56,6 @@ func (p *Provider) reportPeople(ctx context.Context) (providers.Findings, []entr
 		return found, nil
 	}
 	return found, people
-}
-
-// peopleFilter returns a filter that matches the people who could log in. A DN template
-// names the attribute that each of them has.
-func (p *Provider) peopleFilter() string {
-	filter := p.userFilter.wildcardFilter()
-	if p.dnTemplate == nil {
-		return filter
-	}
-	dn, err := ldap.ParseDN(p.dnTemplate.dn(func(string) string { return "x" }))
-	if err != nil {
-		return filter
-	}
-	return "(&" + filter + "(" + dn.RDNs[0].Attributes[0].Type + "=*))"
 }
 
 // unlistedPeople returns the finding of a search for all people that a limit of the server
@@ -98,21 +86,25 @@ func count(entries []entry, has func(entry) bool) int {
 
 // noPeople returns the fault of a base under which no entry matches users.filter.
 func (p *Provider) noPeople(ctx context.Context) providers.Finding {
-	u := p.cfg.Users
+	u, key := p.cfg.Users, p.usersBaseKey()
 	people := p.sampleOf(ctx, u.base(), u.Scope, personClasses)
 	below := p.sampleOf(ctx, u.base(), u.Scope, anyEntry)
 	switch {
 	case u.Scope == scopeOne && len(p.sampleOf(ctx, u.base(), scopeSub, p.peopleFilter())) > 0:
 		return providers.Faultf("users.scope", `no entry directly under %s matches users.filter, but deeper ones do: write users.scope = "sub"`, place(u.base()))
 	case len(people) > 0:
-		return providers.Faultf("users.filter", "no entry under %s matches %s, whatever the name; %s are there%s: correct users.filter",
-			place(u.base()), p.peopleFilter(), nameEntries(people[:min(3, len(people))]), p.suggest(ctx, people[0].dn, nameAttributes))
+		key = "users.filter"
+		if p.dnTemplate != nil && len(p.sampleOf(ctx, u.base(), u.Scope, "(&"+personClasses+p.userFilter.wildcardFilter()+")")) > 0 {
+			key = "users.dn_template"
+		}
+		return providers.Faultf(key, "no entry under %s matches %s, whatever the name; %s are there%s: correct %s",
+			place(u.base()), p.peopleFilter(), nameEntries(people[:min(3, len(people))]), p.suggest(ctx, people[0].dn, nameAttributes), key)
 	case len(below) > 0:
-		return providers.Faultf("users.base", "%s sees no people under %s: there are %s; write another DN in users.base, or let it read the people", p.account(), place(u.base()), nameEntries(below[:min(3, len(below))]))
+		return providers.Faultf(key, "%s sees no people under %s: there are %s; write another DN in %s, or let it read the people", p.account(), place(u.base()), nameEntries(below[:min(3, len(below))]), key)
 	case isUnderAny([]string{u.base()}, p.cfg.BindDN):
 		return providers.Faultf("bind_dn", "%s sees nothing under %s but itself: %s", p.account(), place(u.base()), p.readRights())
 	}
-	return providers.Faultf("users.base", "%q is empty, or %s may not read what is below it: write another DN in users.base, or let it read the people", u.base(), p.account())
+	return providers.Faultf(key, "%q is empty, or %s may not read what is below it: write another DN in %s, or let it read the people", u.base(), p.account(), key)
 }
 
 // suggest returns a part of a sentence with the attributes that an entry shows.

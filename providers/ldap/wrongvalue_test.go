@@ -104,7 +104,14 @@ func TestWrongValues(t *testing.T) {
 		{"users.name", func(c *ldap.Config) { c.Users.Name = "uuid" }, "users.name", "with uid, mail, cn"},
 		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "objectGUID" }, "users.subject", "with entryUUID"},
 		{"users.subject that people share", func(c *ldap.Config) { c.Users.Subject = "structuralObjectClass" }, "users.subject", "have the same structuralObjectClass"},
-		{"users.dn_template", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "sAMAccountName={user},"+s.People }, "users.filter", "with uid, mail, cn"},
+		{"users.dn_template", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "sAMAccountName={user},"+s.People }, "users.dn_template", "with uid, mail, cn"},
+		{"users.dn_template by an attribute that is in no DN", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "sn={user},"+s.People }, "users.dn_template", "makes the DN of nobody"},
+		{"users.dn_template with another parent", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = new(s.Base), "uid={user},"+s.Groups }, "users.dn_template", "makes the DN of nobody"},
+		{"users.dn_template in a base that does not exist", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "uid={user},ou=persons,"+s.Base }, "users.dn_template", `"dc=example,dc=org" contains ou=`},
+		{"users.dn_template in a base without people", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "uid={user},"+s.Groups }, "users.dn_template", "sees no people"},
+		{"users.filter with users.dn_template", func(c *ldap.Config) {
+			c.Users.Base, c.Users.DNTemplate, c.Users.Filter = nil, "uid={user},"+s.People, "(objectClass=user)"
+		}, "users.filter", "with uid, mail, cn"},
 		{"users.state by an attribute that bars all", func(c *ldap.Config) { c.Users.Filter = "(&(objectClass=shadowAccount)(uid={user}))" }, "users.state", "1 expired (shadowExpire)"},
 		{"groups.base in another directory", func(c *ldap.Config) { c.Groups.Base = new("ou=groups,dc=corp,dc=example") }, "groups.base", `holds "dc=example,dc=org"`},
 		{"groups.base that does not exist", func(c *ldap.Config) { c.Groups.Base = new("ou=teams," + s.Base) }, "groups.base", `"dc=example,dc=org" contains ou=`},
@@ -149,6 +156,7 @@ func TestWrongValues(t *testing.T) {
 			c.Preset, c.Users.Filter, c.Users.Name, c.Users.Subject, c.Groups.Filter = "", "(uid={user})", "uid", "entryUUID", "(member={dn})"
 		}, "users.stamp", "without users.stamp"},
 		{"users.domains", func(c *ldap.Config) { c.Users.Name = "mail" }, "users.domains", `write users.domains = ["example.org"]`},
+		{"users.dn_template of some", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "cn={user},"+s.People }, "users.dn_template", "who cannot log in"},
 		{"claims", func(c *ldap.Config) { c.Claims = []string{"department"} }, "claims", "no rule can read claims.department"},
 		{"groups.name that some lack", func(c *ldap.Config) { c.Groups.Name = "gidNumber" }, "groups.name", "some groups show no gidNumber"},
 		{"groups.nested", func(*ldap.Config) {}, "groups.nested", `write groups.nested = "walk"`},
