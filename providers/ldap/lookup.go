@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -91,7 +90,7 @@ func (p *Provider) lookupTemplate(began time.Time, values func(string) string) (
 	if err != nil {
 		return nil, err
 	}
-	b := firstBind{name: dn, shareKey: "dn " + strings.ToLower(dn), base: dn, scope: ldap.ScopeBaseObject, filter: filter}
+	b := firstBind{name: dn, shareKey: "dn " + providers.Login(dn).Key(), base: dn, scope: ldap.ScopeBaseObject, filter: filter}
 	return &providers.Account{Prove: func(ctx context.Context, password providers.LoginPassword) (*providers.Identity, error) {
 		return p.proveFirst(ctx, began, b, password.Secret)
 	}}, nil

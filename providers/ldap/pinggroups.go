@@ -300,7 +300,11 @@ func (p *Provider) reportPrimaryGroup(ctx context.Context, e entry, found []prov
 			return nil
 		}
 		filter, attribute, key = "("+attrSID+"="+escapeBytes(sid)+")", attrPrimaryGroup, "groups.nested"
-		advice = fmt.Sprintf("groups.nested = %q and leave groups.filter out", nestedTokenGroups)
+		way := "groups.filter"
+		if cfg.Attribute != "" {
+			way = "groups.attribute"
+		}
+		advice = fmt.Sprintf("groups.nested = %q and leave %s out", nestedTokenGroups, way)
 	default:
 		return nil
 	}

@@ -219,9 +219,15 @@ func testActiveDirectoryWrongValues(t *testing.T, s *ldaptest.Samba) {
 		{"groups.base", func(c *ldap.Config) { c.Groups.Base = new("OU=Groups," + s.Base) }, "groups.base", "contains "},
 		{"groups.filter", func(c *ldap.Config) { c.Groups.Filter = "(uniqueMember={dn})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
 	})
+	wrong := good
+	wrong.Groups.Base = new("OU=Groups," + s.Base)
+	if _, err := login(t, newProvider(t, wrong), "alice", "alice-Pw1"); providers.KeyOf(err) != "groups.base" {
+		t.Errorf("Authenticate with a wrong groups.base = %v with key %q", err, providers.KeyOf(err))
+	}
 	testWrongValues(t, good, providers.SeverityWarning, []wrongValue{
 		{"groups.nested", func(c *ldap.Config) { c.Groups.Filter, c.Groups.Nested = "(member={dn})", "none" }, "groups.nested", `write groups.nested = "token_groups"`},
-		{"groups.filter without the primary group", func(c *ldap.Config) { c.Groups.Filter = "(member={dn})" }, "groups.nested", "is the primary group of"},
+		{"groups.filter without the primary group", func(c *ldap.Config) { c.Groups.Filter = "(member={dn})" }, "groups.nested", "and leave groups.filter out"},
+		{"groups.attribute without the primary group", func(c *ldap.Config) { c.Groups.Attribute = "memberOf" }, "groups.nested", "and leave groups.attribute out"},
 	})
 }
 

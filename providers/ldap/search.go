@@ -3,7 +3,6 @@ package ldap
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
@@ -63,7 +62,7 @@ func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
 func (d *directory) searchBy(q query, do func(operation func(*conn) error) error) ([]entry, error) {
 	names, err := d.names.read(do)
 	if err != nil {
-		return nil, fmt.Errorf("read the schema: %w", err)
+		return nil, err // no connection, or no answer: it says nothing of the schema
 	}
 	var found []entry
 	err = do(func(c *conn) (err error) {

@@ -29,7 +29,8 @@ const (
 	maxSIDs = 10_000
 )
 
-// sidCache is a cache (LRU, TTL) of groups by their security identifiers (SIDs).
+// sidCache is a cache (LRU, TTL) of groups by their security identifiers (SIDs). That a
+// person sees none of a SID is not cached: others may.
 type sidCache struct {
 	mu    sync.Mutex
 	cache *lru.Cache[string, cachedSID] // by the SID's bytes
@@ -100,8 +101,11 @@ func (g *groupFinder) searchSIDs(ctx context.Context, s searcher, sids []string)
 		base: g.cfg.base(), scope: searchScope(g.cfg.Scope), attributes: []string{attrSID, g.cfg.Name}, paged: true,
 		filter: orFilter(sids, func(sid string) string { return "(" + attrSID + "=" + escapeBytes([]byte(sid)) + ")" }),
 	})
-	if err != nil {
-		return nil, fmt.Errorf("search for groups under %q: %w", g.cfg.base(), err)
+	switch {
+	case resultCode(err) == ldap.LDAPResultNoSuchObject:
+		return nil, missingBaseError("groups.base", g.cfg.base(), err)
+	case err != nil:
+		return nil, fmt.Errorf("search for groups under %q: %w%s", g.cfg.base(), err, hint(err))
 	}
 	named := make(map[string]group, len(found))
 	for _, e := range found {
@@ -109,10 +113,13 @@ func (g *groupFinder) searchSIDs(ctx context.Context, s searcher, sids []string)
 			named[e.text(attrSID)] = one
 		}
 	}
+	_, ownRights := s.(personConn)
 	var all []group
 	for _, sid := range sids {
 		one, ok := named[sid]
-		g.sids.put(sid, one)
+		if ok || !ownRights {
+			g.sids.put(sid, one)
+		}
 		if ok {
 			all = append(all, one)
 		}
@@ -168,7 +175,9 @@ func (g *groupFinder) dnOf(ctx context.Context, s searcher, sid []byte) (string,
 	if len(found) == 1 {
 		one.dn = found[0].dn
 	}
-	g.sids.put(string(sid), one)
+	if _, ownRights := s.(personConn); one.dn != "" || !ownRights {
+		g.sids.put(string(sid), one)
+	}
 	return one.dn, nil
 }
 
