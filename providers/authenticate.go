@@ -185,9 +185,10 @@ func (c *Chain) byRefreshToken(ctx context.Context, cred Credential, began time.
 }
 
 // revokeRefused revokes the refresh token that the provider issued for a login which the
-// configuration refuses.
+// configuration refuses, unless a revocation may end other logins of the person, or is not
+// wanted.
 func (m *member) revokeRefused(ctx context.Context, found *Identity) {
-	if found == nil {
+	if found == nil || m.refreshOptions != nil && m.refreshOptions.RevokeWhen() != RevokeSignIn {
 		return
 	}
 	if err := m.revoke(ctx, found.RefreshToken); err != nil {

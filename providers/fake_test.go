@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,7 @@ type directory struct {
 	broken  error         // the answer to every request
 	revoked []secret.Text // refresh tokens
 	one     bool          // it stores one refresh token for each person
+	revoke  RevokeWhen    // RevokeLast if empty
 	again   func(*Identity) (*Identity, error)
 }
 
@@ -49,7 +51,7 @@ func (d *directory) Domains() []string             { return d.domains }
 func (d *directory) PerSignIn() bool               { return d.catches }
 func (d *directory) OneTokenPerPerson() bool       { return d.one }
 func (d *directory) Reauthenticate() time.Duration { return time.Hour }
-func (d *directory) RevokeWhen() RevokeWhen        { return RevokeLast }
+func (d *directory) RevokeWhen() RevokeWhen        { return cmp.Or(d.revoke, RevokeLast) }
 func (d *directory) Accepts(kind Kind) bool {
 	if d.takes == nil {
 		return kind == Password

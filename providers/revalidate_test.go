@@ -79,3 +79,22 @@ func TestCannotRevalidate(t *testing.T) {
 		t.Errorf("Revalidate = %v, want ErrCannotRevalidate", err)
 	}
 }
+
+// TestRefusedLoginRevokes: the refresh token of a login that require_groups refuses is
+// revoked, unless that would end the person's other logins, or is not wanted.
+func TestRefusedLoginRevokes(t *testing.T) {
+	for revoke, want := range map[RevokeWhen]int{RevokeSignIn: 1, RevokeLast: 0, RevokeNever: 0} {
+		d := &directory{accounts: map[Login]fakeAccount{"bob": {password: "pw", subject: "1", user: "bob", groups: []string{"devs"}}}, revoke: revoke}
+		c, err := NewChain([]Member{{d, Config{Name: "corp", Kind: "ldap", RequireGroups: []string{"ops"}}.WithDefaults()}}, newThrottle(t), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Authenticate(t.Context(), c.Recognize(Credential{Login: "bob", Secret: secret.New("pw"), Offline: true})); ReasonOf(err) != RefusedByConfig {
+			t.Errorf("Authenticate = %v, want refused by the configuration", err)
+		}
+		if len(d.revoked) != want {
+			t.Errorf("revoke = %q: %d revocations, want %d", revoke, len(d.revoked), want)
+		}
+	}
+}

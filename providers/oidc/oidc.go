@@ -157,6 +157,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	}
 	id, err := p.mapper.identity(ctx, sets)
 	if err != nil {
+		p.revokeUnused(ctx, m, got)
 		return nil, err
 	}
 	if got.id != "" {
@@ -168,6 +169,18 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 		p.warnIfNoRefreshToken(m, got)
 	}
 	return id, nil
+}
+
+// revokeUnused revokes the refresh token of a login that is refused after the grant, or
+// each further attempt would leave one behind. It does nothing if a revocation may end
+// other logins of the person, or is not wanted: see Config.Revoke.
+func (p *Provider) revokeUnused(ctx context.Context, m *metadata, got tokens) {
+	if got.refresh == "" || p.RevokeWhen() != providers.RevokeSignIn {
+		return
+	}
+	if err := p.client.revoke(ctx, m, secret.New(got.refresh)); err != nil {
+		p.log.get().Warn("could not revoke the refresh token of a refused login", "error", err)
+	}
 }
 
 // warnIfNoRefreshToken logs, once, that a login which asked for a refresh token

@@ -196,6 +196,23 @@ func TestRefreshResponseOfAnotherSubject(t *testing.T) {
 	}
 }
 
+// TestRefusedLoginRevokes: a login that is refused after the grant, here for a claim
+// that is missing, leaves no refresh token at the provider, unless a revocation there
+// would end the person's other logins, or is not wanted.
+func TestRefusedLoginRevokes(t *testing.T) {
+	op := start(t, nil)
+	for revoke, want := range map[string]int{"sign_in": 1, "last": 0, "never": 0} {
+		p := newProvider(t, op.Issuer, func(c *oidc.Config) { c.Users.Claim, c.Revoke = "upn", revoke })
+		op.Reset()
+		if id, err := authenticate(t.Context(), p, offline("alice", "alice's pass")); providers.ReasonOf(err) != providers.RefusedByConfig {
+			t.Fatalf("Authenticate = %v, %v, want refused by the configuration", id, err)
+		}
+		if got := op.Requests("revocation"); got != want {
+			t.Errorf("revoke = %q: %d revocations, want %d", revoke, got, want)
+		}
+	}
+}
+
 // TestRefreshWithoutClaim: a claim that is missing at a refresh, as after a typo in
 // users.claim or a change at the provider, refuses the person and ends no session. The
 // rotated token is kept, so that the cure helps.
