@@ -33,7 +33,7 @@ func TestValidate(t *testing.T) {
 		{"another store", func(c *session.Config) { c.Store = secret.New("mysql://u:c4nary@h/db") }, []string{`store: is neither "sqlite:FILE" nor "postgres://…"`}},
 		{"no key", func(c *session.Config) { c.SealKey = secret.New("c4nary") }, []string{`seal_key: key 1 is not base64 of 32 bytes, as "shorepass keys init --seal-key FILE" writes it`}},
 		{"times", func(c *session.Config) { c.Revalidate, c.Idle = time.Millisecond, -time.Hour }, []string{
-			`revalidate: 1ms is not between "1s" and "36500d"`, `idle: -1h0m0s is not between "1s" and "36500d"`,
+			`revalidate: 1ms is not between "1s" and "36500d"`, `idle: -1h is not between "1s" and "36500d"`,
 		}},
 		{"an idle time below the resolution of uses", func(c *session.Config) { c.Idle = time.Minute }, []string{
 			`idle: 1m0s is less than "10m": the last use is known to about a minute`,
