@@ -253,8 +253,16 @@ const (
 )
 
 // retryAfter is the retry interval of revalidations after the provider refused
-// the person or was unavailable.
+// the person or was unavailable; see also retryInterval.
 const retryAfter = 30 * time.Second
+
+// retryInterval is the backoff of revalidations during an outage that grace forgives:
+// a quarter of how long the provider has not vouched, at least retryAfter and at most
+// cfg.Revalidate. With retryAfter alone a provider that limits the rate of requests
+// (429) would get ten times as many as it refuses.
+func retryInterval(s *SignIn, cfg *Config) time.Duration {
+	return min(max(retryAfter, s.LastAsked.Sub(s.LastVouched)/4), cfg.Revalidate)
+}
 
 // status returns what a redemption that began at a time before now does in a
 // state. A refusal answered at or before doubtedUntil is void.
@@ -270,18 +278,22 @@ const retryAfter = 30 * time.Second
 //	any void refusal     doubted   due
 //
 // A void refusal is due as well once the circuit breaker has closed. Vouched
-// and Never are recent for cfg.Revalidate, any other state for retryAfter, or
-// cfg.Revalidate if that is less. An answer that arrived after the request
-// began is recent too, however long it took. The grace of Down ends cfg.Grace
-// after the revalidation was due; a person who is gone has none.
+// and Never are recent for cfg.Revalidate, Down within grace for retryInterval,
+// any other state for retryAfter, or cfg.Revalidate if that is less. An answer
+// that arrived after the request began is recent too, however long it took. The
+// grace of Down ends cfg.Grace after the revalidation was due; a person who is
+// gone has none.
 func status(s *SignIn, cfg *Config, doubtedUntil, began, now time.Time) signInStatus {
 	_, void := voidRefusal(*s, doubtedUntil)
+	inGrace := s.LastAnswer == AnswerDown && s.GoneSince.IsZero() && !s.ends() && now.Before(s.LastVouched.Add(cfg.Revalidate+cfg.Grace))
 	window := min(retryAfter, cfg.Revalidate)
-	if !s.ends() && (s.LastAnswer == AnswerVouched || s.LastAnswer == AnswerNever) {
+	switch {
+	case !s.ends() && (s.LastAnswer == AnswerVouched || s.LastAnswer == AnswerNever):
 		window = cfg.Revalidate
+	case inGrace:
+		window = retryInterval(s, cfg)
 	}
 	recent := now.Before(s.LastAsked.Add(window)) || !s.LastAsked.Before(began)
-	inGrace := s.LastAnswer == AnswerDown && s.GoneSince.IsZero() && !s.ends() && now.Before(s.LastVouched.Add(cfg.Revalidate+cfg.Grace))
 	switch {
 	case void && recent && !now.After(doubtedUntil):
 		return statusDoubted

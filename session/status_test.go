@@ -17,7 +17,8 @@ func TestStatus(t *testing.T) {
 		Vouched,a-stamp-pending      fresh     fresh     fresh     fresh     due       due       fresh
 		Never                        fresh     fresh     fresh     fresh     due       due       fresh
 		Down                         fresh     fresh     stale     stale     stale     stale     fresh
-		Down,vouched-59m-before      fresh     fresh     stale     stale     stale     due       fresh
+		Down,vouched-4m-before       fresh     fresh     fresh     stale     stale     stale     fresh
+		Down,vouched-59m-before      fresh     fresh     fresh     fresh     stale     due       fresh
 		Down,vouched-66m-before      down      down      due       due       due       due       down
 		Down,gone                    down      down      due       due       due       due       down
 		Lost                         down      down      due       due       due       due       down
@@ -43,6 +44,8 @@ func TestStatus(t *testing.T) {
 				s.PendingSince, s.PendingReason = s.LastAsked, ReasonStamp
 			case "an-end-pending":
 				s.PendingSince, s.PendingReason = s.LastAsked, ReasonEnded
+			case "vouched-4m-before":
+				s.LastVouched = s.LastAsked.Add(-4 * time.Minute)
 			case "vouched-59m-before":
 				s.LastVouched = s.LastAsked.Add(-59 * time.Minute)
 			case "vouched-66m-before":
