@@ -47,6 +47,17 @@ func Watch(ctx context.Context, current func() *Config, changed func()) {
 	}
 }
 
+// AddFiles adds files to c.Files by their absolute paths, or takes the state anew of one
+// that is there. It is called before they are read.
+func (c *Config) AddFiles(names ...string) {
+	for _, name := range names {
+		if !slices.Contains(c.Files, name) {
+			c.Files = append(c.Files, name)
+		}
+		c.states[name] = durable.StateOf(name)
+	}
+}
+
 // readStates returns the states of c's files. It makes seen have the same files: one that
 // is new in c gets its state of when c was loaded.
 func readStates(c *Config, seen map[string]durable.State) map[string]durable.State {

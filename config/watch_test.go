@@ -118,6 +118,34 @@ func TestWatchMissesNoChange(t *testing.T) {
 	})
 }
 
+// TestAddFiles: a file that was added is watched, and one whose state was taken anew has
+// not changed.
+func TestAddFiles(t *testing.T) {
+	folder := t.TempDir()
+	writeFile(t, folder+"/shorepass.toml", "first")
+	synctest.Test(t, func(t *testing.T) {
+		cfg := configOf(folder + "/shorepass.toml")
+		cfg.AddFiles(folder+"/root", folder+"/key")
+		writeFile(t, folder+"/root", "made at the first start")
+		cfg.AddFiles(folder + "/root")
+		ctx, cancel := context.WithCancel(t.Context())
+		changed, done := 0, make(chan struct{})
+		go func() {
+			defer close(done)
+			Watch(ctx, func() *Config { return cfg }, func() { changed++ })
+		}()
+		for i, want := range []int{0, 1, 2} {
+			time.Sleep(10 * pollInterval)
+			if changed != want {
+				t.Errorf("step %d: %d changes, want %d", i, changed, want)
+			}
+			writeFile(t, folder+[]string{"/root", "/key", "/root"}[i], "another"+folder[:i])
+		}
+		cancel()
+		<-done
+	})
+}
+
 func configOf(files ...string) *Config {
 	c := &Config{Files: files, states: make(map[string]durable.State)}
 	for _, name := range files {

@@ -40,6 +40,7 @@ func resolveRoot(cfg *config.Config) (*resolvedConfig, error) {
 	dir := filepath.Dir(store)
 	cfg.Token.RootCertificate = filepath.Join(dir, rootCertificateFile)
 	cfg.Token.RootKey = filepath.Join(dir, rootKeyFile)
+	cfg.AddFiles(cfg.Token.RootCertificate, cfg.Token.RootKey)
 	return &resolvedConfig{Config: cfg, ownRoot: true}, nil
 }
 
@@ -84,6 +85,7 @@ func makeMissingRoot(cfg *resolvedConfig, log *slog.Logger) error {
 	if err := makeRoot(certificate, key); err != nil {
 		return err
 	}
+	cfg.AddFiles(certificate, key) // or the watch would take the new files for a change
 	log.Info("made a root certificate; the registry needs it as rootcertbundle", "file", certificate)
 	return nil
 }
