@@ -62,7 +62,7 @@ func handshakeReason(problem string) string {
 		return false
 	}
 	switch {
-	case has("bad certificate", "unknown certificate", "certificate unknown", "expired certificate", "revoked certificate"):
+	case has("bad certificate", "unknown certificate", "certificate unknown", "expired certificate", "revoked certificate", "bad record MAC"):
 		return handshakeUntrusted
 	case has("HTTP request to an HTTPS server"):
 		return handshakePlainHTTP

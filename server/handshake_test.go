@@ -116,6 +116,25 @@ func TestFailedHandshakes(t *testing.T) {
 	}
 }
 
+// TestHandshakeReason: the errors that net/http reported when these clients broke off.
+func TestHandshakeReason(t *testing.T) {
+	for problem, want := range map[string]string{
+		"remote error: tls: bad certificate":               handshakeUntrusted, // crane, docker
+		"remote error: tls: unknown certificate authority": handshakeUntrusted, // curl with TLS 1.2
+		"local error: tls: bad record MAC":                 handshakeUntrusted, // curl, openssl and Python with TLS 1.3 (OpenSSL 3.0)
+		"client sent an HTTP request to an HTTPS server":   handshakePlainHTTP,
+		"EOF": handshakeClosed,
+		"read tcp 10.0.0.1:5001->10.0.0.2:40000: i/o timeout":      handshakeTimeout,
+		"tls: client offered only unsupported versions: [302 301]": handshakeOther,
+		"tls: no cipher suite supported by both client and server": handshakeOther,
+		"tls: first record does not look like a TLS handshake":     handshakeOther,
+	} {
+		if got := handshakeReason(problem); got != want {
+			t.Errorf("handshakeReason(%q) = %s, want %s", problem, got, want)
+		}
+	}
+}
+
 // TestNoSecondWarning (F7): a 503 whose cause is logged already is not logged again.
 func TestNoSecondWarning(t *testing.T) {
 	var log bytes.Buffer
