@@ -70,7 +70,11 @@ func newCheck(o *options) *cobra.Command {
 			"  shorepass check --json",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			result, err := check(cmd.Context(), o, live, registryURL)
+			asked := &registryURL
+			if !cmd.Flags().Changed("registry") {
+				asked = nil
+			}
+			result, err := check(cmd.Context(), o, live, asked)
 			if asJSON {
 				return errors.Join(printJSON(cmd.OutOrStdout(), result), err)
 			}
@@ -85,8 +89,9 @@ func newCheck(o *options) *cobra.Command {
 }
 
 // check loads the configuration, and checks it. The error is the one with which serve
-// would fail, or says which peer cannot be reached; the result has it as findings.
-func check(ctx context.Context, o *options, live bool, registryURL string) (*checkResult, error) {
+// would fail, or says which peer cannot be reached; the result has it as findings. A nil
+// registryURL asks no registry.
+func check(ctx context.Context, o *options, live bool, registryURL *string) (*checkResult, error) {
 	result := &checkResult{Config: o.config, Findings: []finding{}}
 	path, err := o.path()
 	if err != nil {
@@ -99,7 +104,7 @@ func check(ctx context.Context, o *options, live bool, registryURL string) (*che
 }
 
 // checkFile loads the configuration and builds what serve builds.
-func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, registryURL string) error {
+func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, registryURL *string) error {
 	cfg, err := o.loadAll()
 	if err != nil {
 		return c.add(err)
@@ -133,8 +138,8 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 		files = c.add(files)
 	}
 	files = errors.Join(files, c.checkCertificates(cfg, issuer))
-	if registryURL != "" && keys == nil {
-		files = errors.Join(files, c.askRegistry(ctx, cfg, registryURL))
+	if registryURL != nil && keys == nil {
+		files = errors.Join(files, c.askRegistry(ctx, cfg, *registryURL))
 	}
 	if !live {
 		return files
