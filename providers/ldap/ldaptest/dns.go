@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,7 +62,7 @@ func (d *DNS) Resolver() *net.Resolver {
 func (d *DNS) Set(name string, records ...net.SRV) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.records[name] = records
+	d.records[name] = slices.Clone(records)
 }
 
 // Fail makes the server answer SERVFAIL, or ends that.
