@@ -62,6 +62,7 @@ func (p *Provider) ping(ctx context.Context) (providers.Findings, error) {
 		return nil, err
 	case p.cfg.readsAsPerson():
 		found = append(found, providers.Infof("entries are read with the person's own rights: what they show is known only at a login"))
+		found = append(found, p.reportBases(ctx)...)
 		return append(found, advise(nil, 0, 0)...), nil
 	case p.cfg.BindDN == "":
 		found = append(found, providers.Infof("searches are anonymous"))

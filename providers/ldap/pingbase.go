@@ -64,13 +64,39 @@ func (p *Provider) missingBase(ctx context.Context, key, base string) providers.
 	}
 	contexts := p.shownContexts(ctx)
 	if len(contexts) > 0 && !isUnderAny(contexts, base) {
-		return providers.Faultf(key, "%q is not in this directory, which holds %s: write a DN under that", base, providers.Quoted(contexts))
+		return otherDirectory(key, base, contexts)
 	}
 	above := p.nearestAbove(ctx, base)
 	if above == "" {
 		return providers.Faultf("bind_dn", "%s sees neither %q nor an entry above it: %s", p.account(), base, p.readRights())
 	}
 	return providers.Faultf(key, "%q does not exist, or %s may not see it; %q contains %s", base, p.account(), above, p.contents(ctx, above))
+}
+
+// otherDirectory returns the fault of a base that is under none of the naming contexts.
+func otherDirectory(key, base string, contexts []string) providers.Finding {
+	return providers.Faultf(key, "%q is not in this directory, which holds %s: write a DN under that", base, providers.Quoted(contexts))
+}
+
+// reportBases reports bases in other directories, where there is no account to search them
+// with: most servers show their naming contexts to all.
+func (p *Provider) reportBases(ctx context.Context) providers.Findings {
+	var root entry
+	err := p.dir.search.do(ctx, serviceShare, func(c *conn) (err error) {
+		root, err = readRootDSE(c.ldap, []string{"namingContexts"})
+		return err
+	})
+	contexts := root.texts("namingContexts")
+	if err != nil || len(contexts) == 0 {
+		return nil
+	}
+	var found providers.Findings
+	for _, one := range []struct{ key, base string }{{p.usersBaseKey(), p.cfg.Users.base()}, {"groups.base", p.cfg.Groups.base()}} {
+		if one.base != "" && !isUnderAny(contexts, one.base) {
+			found = append(found, otherDirectory(one.key, one.base, contexts))
+		}
+	}
+	return found
 }
 
 // shownContexts returns the naming contexts that the root DSE shows, or nil.

@@ -109,15 +109,20 @@ func (d *directory) probeIfDue(ctx context.Context, s *server) {
 
 // rootDSE reads attributes of the server's root DSE (RFC 4512, section 5.1).
 func (c *conn) rootDSE(ctx context.Context, timeout time.Duration, attributes ...string) (entry, error) {
-	found := entry{}
-	err := c.do(ctx, timeout, shortResponse, func(l *ldap.Conn) error {
-		result, err := l.Search(&ldap.SearchRequest{
-			Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: attributes, SizeLimit: 1,
-		})
-		if err == nil && len(result.Entries) > 0 {
-			found = newEntry(result.Entries[0], nil)
-		}
+	var root entry
+	err := c.do(ctx, timeout, shortResponse, func(l *ldap.Conn) (err error) {
+		root, err = readRootDSE(l, attributes)
 		return err
 	})
-	return found, err
+	return root, err
+}
+
+func readRootDSE(l *ldap.Conn, attributes []string) (entry, error) {
+	result, err := l.Search(&ldap.SearchRequest{
+		Scope: ldap.ScopeBaseObject, Filter: anyEntry, Attributes: attributes, SizeLimit: 1,
+	})
+	if err != nil || len(result.Entries) == 0 {
+		return entry{}, err
+	}
+	return newEntry(result.Entries[0], nil), nil
 }

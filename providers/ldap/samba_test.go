@@ -213,6 +213,10 @@ func testActiveDirectoryWrongValues(t *testing.T, s *ldaptest.Samba) {
 		}, "bind_dn", "account disabled (data 533)"},
 		{"no bind_dn", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", secret.Text{} }, "bind_dn", "refuses anonymous searches"},
 		{"users.base in another domain", func(c *ldap.Config) { c.Users.Base = new("OU=People,DC=corp,DC=example") }, "users.base", `holds "DC=ad,DC=example,DC=org"`},
+		{"groups.base in another domain with users.bind_name", func(c *ldap.Config) {
+			c.BindDN, c.BindPassword, c.Users.BindName = "", secret.Text{}, "{user}@ad.example.org"
+			c.Groups.Base = new("OU=Teams,DC=corp,DC=example")
+		}, "groups.base", `holds "DC=ad,DC=example,DC=org"`},
 		{"users.base that does not exist", func(c *ldap.Config) { c.Users.Base = new("OU=Persons," + s.Base) }, "users.base", "contains "},
 		{"users.filter", func(c *ldap.Config) { c.Users.Filter = "(uid={user})" }, "users.filter", "with sAMAccountName, userPrincipalName"},
 		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "entryUUID" }, "users.subject", "with objectGUID"},

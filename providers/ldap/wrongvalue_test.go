@@ -108,6 +108,10 @@ func TestWrongValues(t *testing.T) {
 		{"users.dn_template by an attribute that is in no DN", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "sn={user},"+s.People }, "users.dn_template", "makes the DN of nobody"},
 		{"users.dn_template with another parent", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = new(s.Base), "uid={user},"+s.Groups }, "users.dn_template", "makes the DN of nobody"},
 		{"users.dn_template in a base that does not exist", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "uid={user},ou=persons,"+s.Base }, "users.dn_template", `"dc=example,dc=org" contains ou=`},
+		{"users.dn_template in another directory, without bind_dn", func(c *ldap.Config) {
+			unset(c)
+			c.Users.Base, c.Users.DNTemplate = nil, "uid={user},ou=people,dc=corp,dc=example"
+		}, "users.dn_template", `holds "dc=example,dc=org"`},
 		{"users.dn_template in a base without people", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "uid={user},"+s.Groups }, "users.dn_template", "sees no people"},
 		{"users.filter with users.dn_template", func(c *ldap.Config) {
 			c.Users.Base, c.Users.DNTemplate, c.Users.Filter = nil, "uid={user},"+s.People, "(objectClass=user)"
