@@ -92,8 +92,10 @@ type namesCache struct {
 }
 
 // read returns the names, and reads them from the subschema at first use. do runs an
-// operation on a connection. The error means that the server gave no answer.
-func (c *namesCache) read(do func(operation func(*conn) error) error) (*attributeNames, error) {
+// operation on a connection, with a person's ownRights or the service account's. That one
+// person may not read them says nothing of others, and is not cached. The error means that
+// the server gave no answer.
+func (c *namesCache) read(ownRights bool, do func(operation func(*conn) error) error) (*attributeNames, error) {
 	if names := c.names.Load(); names != nil {
 		return names, nil
 	}
@@ -105,7 +107,9 @@ func (c *namesCache) read(do func(operation func(*conn) error) error) (*attribut
 	if err != nil && (!answered(err) || busyOrUnavailable(err)) {
 		return nil, err
 	}
-	c.names.Store(names)
+	if len(names.first) > 0 || !ownRights {
+		c.names.Store(names)
+	}
 	return names, nil
 }
 

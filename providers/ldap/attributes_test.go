@@ -3,10 +3,12 @@ package ldap_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	goldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/providers/ldap"
 	"shorepass/providers/ldap/ldaptest"
@@ -195,6 +197,38 @@ func TestOtherNamesWithoutSchema(t *testing.T) {
 	cfg.Users.Name, cfg.Claims = "userid", []string{"surname"}
 	if id := mustLogin(t, newProvider(t, cfg), "alice", "alicepw"); id.User != "alice" || id.Claims["surname"] != "One" {
 		t.Errorf("user %q, claims %v", id.User, id.Claims)
+	}
+}
+
+// TestSchemaWithOwnRights: without a service account, a person who may not read the schema
+// leaves it to be read for the next, and the refusal names the key (C6).
+func TestSchemaWithOwnRights(t *testing.T) {
+	var last atomic.Value // the name of the last bind: one login at a time
+	f := ldaptest.NewFake(t, func(r ldaptest.Request) ldaptest.Answer {
+		entry := ldaptest.FakeEntry{DN: r.DN, Attributes: ldaptest.Attributes{"badge": {"007"}, "entryUUID": {"1-2-3"}}}
+		switch {
+		case r.Operation == goldap.ApplicationBindRequest:
+			last.Store(r.DN)
+			return ldaptest.Answer{}
+		case strings.HasPrefix(last.Load().(string), "uid=bob"):
+			return ldaptest.Answer{Code: goldap.LDAPResultInsufficientAccessRights}
+		case r.DN == "":
+			entry.Attributes = ldaptest.Attributes{"subschemaSubentry": {"cn=schema"}}
+		case r.DN == "cn=schema":
+			entry.Attributes = ldaptest.Attributes{"attributeTypes": {"( 1.2.3 NAME ( 'badge' 'badgeName' ) )"}}
+		}
+		return ldaptest.Answer{Entries: []ldaptest.FakeEntry{entry}}
+	})
+	last.Store("")
+	cfg := fakeConfig(f)
+	cfg.BindDN, cfg.BindPassword = "", secret.Text{}
+	cfg.Users = ldap.Users{DNTemplate: "uid={user},dc=x", Name: "badgeName"}
+	p := newProvider(t, cfg)
+	if _, err := login(t, p, "bob", "pw"); errors.Is(err, providers.ErrRejected) || providers.KeyOf(err) != "bind_dn" || !strings.Contains(err.Error(), "give people the right") {
+		t.Errorf("Authenticate(bob) = %v with key %q, want unavailable and what to do", err, providers.KeyOf(err))
+	}
+	if id := mustLogin(t, p, "alice", "pw"); id.User != "007" {
+		t.Errorf("Authenticate(alice) after bob = %v", id)
 	}
 }
 

@@ -55,12 +55,14 @@ type accountSearcher struct {
 func (d *directory) inShare(shareKey string) accountSearcher { return accountSearcher{d, shareKey} }
 
 func (d accountSearcher) find(ctx context.Context, q query) ([]entry, error) {
-	return d.searchBy(q, func(operation func(*conn) error) error { return d.search.do(ctx, d.shareKey, operation) })
+	found, err := d.searchBy(q, false, func(operation func(*conn) error) error { return d.search.do(ctx, d.shareKey, operation) })
+	return found, d.searchError(err)
 }
 
-// searchBy runs a search. do runs an operation on a connection.
-func (d *directory) searchBy(q query, do func(operation func(*conn) error) error) ([]entry, error) {
-	names, err := d.names.read(do)
+// searchBy runs a search. do runs an operation on a connection, with a person's ownRights
+// or the service account's.
+func (d *directory) searchBy(q query, ownRights bool, do func(operation func(*conn) error) error) ([]entry, error) {
+	names, err := d.names.read(ownRights, do)
 	if err != nil {
 		return nil, err // no connection, or no answer: it says nothing of the schema
 	}
@@ -69,7 +71,7 @@ func (d *directory) searchBy(q query, do func(operation func(*conn) error) error
 		found, err = d.searchOn(c, q, names)
 		return err
 	})
-	return found, d.searchError(err)
+	return found, err
 }
 
 // searchOn runs a search on one connection. It counts references to other servers
@@ -115,7 +117,11 @@ func (p personConn) close() {
 }
 
 func (p personConn) find(ctx context.Context, q query) ([]entry, error) {
-	return p.searchBy(q, func(operation func(*conn) error) error {
+	found, err := p.searchBy(q, true, func(operation func(*conn) error) error {
 		return p.conn.do(ctx, p.timeout, longResponse, func(*ldap.Conn) error { return operation(p.conn) })
 	})
+	if resultCode(err) == ldap.LDAPResultInsufficientAccessRights {
+		err = withCure(err, cure{"bind_dn", "the person may not read there, or must change the password first: give people the right to read their entries and groups, or write bind_dn and bind_password"})
+	}
+	return found, err
 }
