@@ -137,3 +137,43 @@ func TestManyGroups(t *testing.T) {
 		}
 	}
 }
+
+// testActiveDirectoryGroups: at Active Directory each way of finding groups finds those that
+// it covers.
+func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
+	for _, test := range []struct {
+		name   string
+		change func(g *ldap.Groups)
+		alice  []string
+		frank  []string
+	}{
+		{"token groups", func(*ldap.Groups) {}, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
+		{"in chain", func(g *ldap.Groups) { g.Nested = "in_chain" }, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
+		{"token groups of the whole domain", func(g *ldap.Groups) { g.Base = new(s.Base) },
+			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
+		{"in chain of the whole domain", func(g *ldap.Groups) { g.Base, g.Nested = new(s.Base), "in_chain" },
+			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
+		// memberOf and member do not cover the primary group.
+		{"memberOf", func(g *ldap.Groups) { g.Attribute = "memberOf" }, []string{"inner"}, []string{"middle"}},
+		{"memberOf and walk", func(g *ldap.Groups) { g.Attribute, g.Nested = "memberOf", "walk" }, []string{"inner", "middle", "outer"}, []string{"middle", "outer"}},
+		{"member and walk, depth 1", func(g *ldap.Groups) { g.Filter, g.Nested, g.Depth = "(member={dn})", "walk", 1 }, []string{"inner", "middle"}, []string{"middle", "outer"}},
+		{"only and rename", func(g *ldap.Groups) {
+			g.Only, g.Rename = []string{"OUT*", "crew"}, map[string]string{"Outer": "everybody"}
+		},
+			[]string{"everybody"}, []string{"crew", "everybody"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := sambaConfig(s)
+			test.change(&cfg.Groups)
+			p := newProvider(t, cfg)
+			for _, person := range []struct {
+				name string
+				want []string
+			}{{"alice", test.alice}, {"frank", test.frank}, {"alice", test.alice}} { // alice again, from the cache
+				if id := mustLogin(t, p, person.name, person.name+"-Pw1"); !slices.Equal(id.Groups, person.want) {
+					t.Errorf("groups of %s = %q, want %q", person.name, id.Groups, person.want)
+				}
+			}
+		})
+	}
+}

@@ -199,42 +199,6 @@ func TestActiveDirectory(t *testing.T) {
 	t.Run("account state ends sessions", func(t *testing.T) { testActiveDirectoryEnds(t, s) })
 }
 
-// testActiveDirectoryWrongValues: check --live names the key to change (F3, C14).
-func testActiveDirectoryWrongValues(t *testing.T, s *ldaptest.Samba) {
-	good := sambaConfig(s)
-	if got := problems(t, good, providers.SeverityFault); len(got) > 0 {
-		t.Fatalf("Ping() = %v, want no fault", got)
-	}
-	testWrongValues(t, good, providers.SeverityFault, []wrongValue{
-		{"preset", func(c *ldap.Config) { c.Preset = "openldap" }, "preset", "is Active Directory"},
-		{"bind_password", func(c *ldap.Config) { c.BindPassword = secret.New("wrong") }, "bind_password", "wrong password (data 52e)"},
-		{"bind_dn of a disabled account", func(c *ldap.Config) {
-			c.BindDN, c.BindPassword = s.Person("carol"), secret.New("carol-Pw1")
-		}, "bind_dn", "account disabled (data 533)"},
-		{"no bind_dn", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", secret.Text{} }, "bind_dn", "refuses anonymous searches"},
-		{"users.base in another domain", func(c *ldap.Config) { c.Users.Base = new("OU=People,DC=corp,DC=example") }, "users.base", `holds "DC=ad,DC=example,DC=org"`},
-		{"groups.base in another domain with users.bind_name", func(c *ldap.Config) {
-			c.BindDN, c.BindPassword, c.Users.BindName = "", secret.Text{}, "{user}@ad.example.org"
-			c.Groups.Base = new("OU=Teams,DC=corp,DC=example")
-		}, "groups.base", `holds "DC=ad,DC=example,DC=org"`},
-		{"users.base that does not exist", func(c *ldap.Config) { c.Users.Base = new("OU=Persons," + s.Base) }, "users.base", "contains "},
-		{"users.filter", func(c *ldap.Config) { c.Users.Filter = "(uid={user})" }, "users.filter", "with sAMAccountName, userPrincipalName"},
-		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "entryUUID" }, "users.subject", "with objectGUID"},
-		{"groups.base", func(c *ldap.Config) { c.Groups.Base = new("OU=Groups," + s.Base) }, "groups.base", "contains "},
-		{"groups.filter", func(c *ldap.Config) { c.Groups.Filter = "(uniqueMember={dn})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
-	})
-	wrong := good
-	wrong.Groups.Base = new("OU=Groups," + s.Base)
-	if _, err := login(t, newProvider(t, wrong), "alice", "alice-Pw1"); providers.KeyOf(err) != "groups.base" {
-		t.Errorf("Authenticate with a wrong groups.base = %v with key %q", err, providers.KeyOf(err))
-	}
-	testWrongValues(t, good, providers.SeverityWarning, []wrongValue{
-		{"groups.nested", func(c *ldap.Config) { c.Groups.Filter, c.Groups.Nested = "(member={dn})", "none" }, "groups.nested", `write groups.nested = "token_groups"`},
-		{"groups.filter without the primary group", func(c *ldap.Config) { c.Groups.Filter = "(member={dn})" }, "groups.nested", "and leave groups.filter out"},
-		{"groups.attribute without the primary group", func(c *ldap.Config) { c.Groups.Attribute = "memberOf" }, "groups.nested", "and leave groups.attribute out"},
-	})
-}
-
 // testActiveDirectoryThreshold: Ping reads the domain's lockout policy, and fine-grained
 // ones if the service account may.
 func testActiveDirectoryThreshold(t *testing.T, s *ldaptest.Samba) {
@@ -321,44 +285,6 @@ func testActiveDirectoryPermanentLock(t *testing.T, s *ldaptest.Samba, locked *p
 	revalidate("a policy that is not shown", asService, false)
 	s.Delete(t, pso)
 	revalidate("the domain's policy with a duration", asService, false)
-}
-
-func testActiveDirectoryGroups(t *testing.T, s *ldaptest.Samba) {
-	for _, test := range []struct {
-		name   string
-		change func(g *ldap.Groups)
-		alice  []string
-		frank  []string
-	}{
-		{"token groups", func(*ldap.Groups) {}, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
-		{"in chain", func(g *ldap.Groups) { g.Nested = "in_chain" }, []string{"inner", "middle", "outer"}, []string{"crew", "fleet", "middle", "outer"}},
-		{"token groups of the whole domain", func(g *ldap.Groups) { g.Base = new(s.Base) },
-			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
-		{"in chain of the whole domain", func(g *ldap.Groups) { g.Base, g.Nested = new(s.Base), "in_chain" },
-			[]string{"Domain Users", "Users", "inner", "middle", "outer"}, []string{"Domain Users", "Users", "crew", "fleet", "middle", "outer"}},
-		// memberOf and member do not cover the primary group.
-		{"memberOf", func(g *ldap.Groups) { g.Attribute = "memberOf" }, []string{"inner"}, []string{"middle"}},
-		{"memberOf and walk", func(g *ldap.Groups) { g.Attribute, g.Nested = "memberOf", "walk" }, []string{"inner", "middle", "outer"}, []string{"middle", "outer"}},
-		{"member and walk, depth 1", func(g *ldap.Groups) { g.Filter, g.Nested, g.Depth = "(member={dn})", "walk", 1 }, []string{"inner", "middle"}, []string{"middle", "outer"}},
-		{"only and rename", func(g *ldap.Groups) {
-			g.Only, g.Rename = []string{"OUT*", "crew"}, map[string]string{"Outer": "everybody"}
-		},
-			[]string{"everybody"}, []string{"crew", "everybody"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			cfg := sambaConfig(s)
-			test.change(&cfg.Groups)
-			p := newProvider(t, cfg)
-			for _, person := range []struct {
-				name string
-				want []string
-			}{{"alice", test.alice}, {"frank", test.frank}, {"alice", test.alice}} { // alice again, from the cache
-				if id := mustLogin(t, p, person.name, person.name+"-Pw1"); !slices.Equal(id.Groups, person.want) {
-					t.Errorf("groups of %s = %q, want %q", person.name, id.Groups, person.want)
-				}
-			}
-		})
-	}
 }
 
 func testActiveDirectoryEnds(t *testing.T, s *ldaptest.Samba) {

@@ -168,3 +168,39 @@ func TestWrongValues(t *testing.T) {
 		{"groups.filter without the primary group", func(c *ldap.Config) { c.Users.Filter = "(&(objectClass=posixAccount)(uid={user}))" }, "groups.filter", "is the primary group of"},
 	})
 }
+
+// testActiveDirectoryWrongValues: check --live names the key to change (F3, C14).
+func testActiveDirectoryWrongValues(t *testing.T, s *ldaptest.Samba) {
+	good := sambaConfig(s)
+	if got := problems(t, good, providers.SeverityFault); len(got) > 0 {
+		t.Fatalf("Ping() = %v, want no fault", got)
+	}
+	testWrongValues(t, good, providers.SeverityFault, []wrongValue{
+		{"preset", func(c *ldap.Config) { c.Preset = "openldap" }, "preset", "is Active Directory"},
+		{"bind_password", func(c *ldap.Config) { c.BindPassword = secret.New("wrong") }, "bind_password", "wrong password (data 52e)"},
+		{"bind_dn of a disabled account", func(c *ldap.Config) {
+			c.BindDN, c.BindPassword = s.Person("carol"), secret.New("carol-Pw1")
+		}, "bind_dn", "account disabled (data 533)"},
+		{"no bind_dn", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", secret.Text{} }, "bind_dn", "refuses anonymous searches"},
+		{"users.base in another domain", func(c *ldap.Config) { c.Users.Base = new("OU=People,DC=corp,DC=example") }, "users.base", `holds "DC=ad,DC=example,DC=org"`},
+		{"groups.base in another domain with users.bind_name", func(c *ldap.Config) {
+			c.BindDN, c.BindPassword, c.Users.BindName = "", secret.Text{}, "{user}@ad.example.org"
+			c.Groups.Base = new("OU=Teams,DC=corp,DC=example")
+		}, "groups.base", `holds "DC=ad,DC=example,DC=org"`},
+		{"users.base that does not exist", func(c *ldap.Config) { c.Users.Base = new("OU=Persons," + s.Base) }, "users.base", "contains "},
+		{"users.filter", func(c *ldap.Config) { c.Users.Filter = "(uid={user})" }, "users.filter", "with sAMAccountName, userPrincipalName"},
+		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "entryUUID" }, "users.subject", "with objectGUID"},
+		{"groups.base", func(c *ldap.Config) { c.Groups.Base = new("OU=Groups," + s.Base) }, "groups.base", "contains "},
+		{"groups.filter", func(c *ldap.Config) { c.Groups.Filter = "(uniqueMember={dn})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
+	})
+	wrong := good
+	wrong.Groups.Base = new("OU=Groups," + s.Base)
+	if _, err := login(t, newProvider(t, wrong), "alice", "alice-Pw1"); providers.KeyOf(err) != "groups.base" {
+		t.Errorf("Authenticate with a wrong groups.base = %v with key %q", err, providers.KeyOf(err))
+	}
+	testWrongValues(t, good, providers.SeverityWarning, []wrongValue{
+		{"groups.nested", func(c *ldap.Config) { c.Groups.Filter, c.Groups.Nested = "(member={dn})", "none" }, "groups.nested", `write groups.nested = "token_groups"`},
+		{"groups.filter without the primary group", func(c *ldap.Config) { c.Groups.Filter = "(member={dn})" }, "groups.nested", "and leave groups.filter out"},
+		{"groups.attribute without the primary group", func(c *ldap.Config) { c.Groups.Attribute = "memberOf" }, "groups.nested", "and leave groups.attribute out"},
+	})
+}
