@@ -157,7 +157,9 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	}
 	id, err := p.mapper.identity(ctx, sets)
 	if err != nil {
-		p.revokeUnused(ctx, m, got)
+		if wantsRefreshToken && errors.Is(err, providers.ErrRejected) {
+			p.revokeUnused(ctx, m, got)
+		}
 		return nil, err
 	}
 	if got.id != "" {
