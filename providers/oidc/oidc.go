@@ -142,11 +142,11 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	if err := p.checkGranted(providers.Password, password.Secret); err != nil {
 		return nil, err
 	}
-	m, err := p.discovery.get(ctx)
-	if err != nil {
-		return nil, providers.NotCounted(err)
-	}
 	wantsRefreshToken := password.Offline && p.cfg.grants(grantRefresh)
+	m, err := p.loginMetadata(ctx, wantsRefreshToken)
+	if err != nil {
+		return nil, err
+	}
 	got, err := p.client.passwordGrant(ctx, m, string(login), password.Secret.Reveal(), m.scopesOf(p.cfg, wantsRefreshToken))
 	if err != nil {
 		return nil, p.probeAfter(ctx, err)
@@ -171,6 +171,21 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 		p.warnIfNoRefreshToken(m, got)
 	}
 	return id, nil
+}
+
+// loginMetadata returns the metadata for a password grant. One for a refresh token waits
+// for the signing keys too: at a provider that stores one refresh token for each person,
+// a login that fails after the grant ends the person's other logins. Errors are marked
+// with [providers.NotCounted].
+func (p *Provider) loginMetadata(ctx context.Context, wantsRefreshToken bool) (*metadata, error) {
+	if wantsRefreshToken {
+		return p.readyMetadata(ctx)
+	}
+	m, err := p.discovery.get(ctx)
+	if err != nil {
+		return nil, providers.NotCounted(err)
+	}
+	return m, nil
 }
 
 // revokeUnused revokes the refresh token of a login that is refused after the grant, or

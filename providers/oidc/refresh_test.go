@@ -262,8 +262,8 @@ func TestRefreshSurvivesClientDisconnect(t *testing.T) {
 	}
 }
 
-// TestNoRefreshWithoutKeys: no refresh token is used up while its response
-// could not be verified.
+// TestNoRefreshWithoutKeys: no refresh token is used up, or replaced by that of a login,
+// while the response could not be verified.
 func TestNoRefreshWithoutKeys(t *testing.T) {
 	i := oidctest.NewIssuer(t)
 	i.Replace(oidctest.KeysPath, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) })
@@ -271,8 +271,11 @@ func TestNoRefreshWithoutKeys(t *testing.T) {
 	if _, err := p.Revalidate(t.Context(), &providers.Identity{Subject: "s", RefreshToken: secret.New("r")}); !isUnavailable(err) {
 		t.Errorf("Revalidate = %v, want unavailable", err)
 	}
+	if _, err := authenticate(t.Context(), p, offline("alice", "pw")); !isUnavailable(err) || providers.MayBeCounted(err) {
+		t.Errorf("Authenticate for an offline token = %v, want unavailable, not counted", err)
+	}
 	if n := i.Requests(oidctest.TokenPath); n != 0 {
-		t.Errorf("the refresh token was sent %d times, want never", n)
+		t.Errorf("%d token requests, want none", n)
 	}
 }
 
