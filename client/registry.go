@@ -194,7 +194,7 @@ const (
 	Refused      Answer = iota // the token is not valid there
 	Accepted                   // it is valid
 	Insufficient               // it is valid, and its access is not enough
-	KeyTrusted                 // its key is trusted, its signature is wrong; only distribution 3 tells
+	Unnamed                    // refused without the name of an error: no token arrived or, at distribution 3, its key is trusted and its signature is wrong
 	Unclear                    // another status
 )
 
@@ -218,7 +218,7 @@ func (r *Registry) Present(ctx context.Context, path, token string) (Answer, err
 		case c.Params["error"] == "insufficient_scope":
 			return Insufficient, nil
 		case c.Params["error"] == "":
-			return KeyTrusted, nil
+			return Unnamed, nil
 		}
 	}
 	return Refused, nil

@@ -109,8 +109,7 @@ func TestCheckRegistry(t *testing.T) {
 			`fault (auth.token.realm): the realm "OURS-BY-HTTPS/jwt/auth" is none of this server's` + otherURL + "\n" +
 				`fault (auth.token.realm): the realm cannot be reached: it speaks http and not https; write http://, or give it a certificate`, ``},
 		{"another shorepass", func(a *authBlock) { a.realm = s.elsewhere.url + "/jwt/auth" },
-			`fault (auth.token.realm): the realm "ELSEWHERE/jwt/auth" is none of this server's` + otherURL + "\n" +
-				`fault (token.root_certificate): the server at the realm does not sign with this configuration's keys; is it another one, or was it started with other files?`, ``},
+			`fault (auth.token.realm): the realm "ELSEWHERE/jwt/auth" is none of this server's` + otherURL, ``}, // a token would tell whose keys it has, and the registry chose the host
 		{"a realm that is no URL", func(a *authBlock) { a.realm = "/jwt/auth" },
 			`fault (auth.token.realm): the realm "/jwt/auth" is not a URL; write realm: "OURS/jwt/auth" there`, ``},
 		{"another service and an old root", func(a *authBlock) { a.service, a.file = "registry.example", filepath.Join(s.dir, "OLD.crt") },
@@ -162,6 +161,12 @@ func TestCheckNoRegistry(t *testing.T) {
 	plain := httptest.NewServer(front(func(h http.Header) { h.Del("Www-Authenticate") }))
 	t.Cleanup(plain.Close)
 
+	deaf := front(func(http.Header) {})
+	forward := deaf.Rewrite
+	deaf.Rewrite = func(p *httputil.ProxyRequest) { forward(p); p.Out.Header.Del("Authorization") }
+	tokenless := httptest.NewServer(deaf)
+	t.Cleanup(tokenless.Close)
+
 	const block = `; put the auth block there that shorepass registry-config prints`
 	for _, tc := range []struct{ name, address, want string }{
 		{"all is right", "http://" + r.host, ``},
@@ -176,6 +181,7 @@ func TestCheckNoRegistry(t *testing.T) {
 		{"no auth", "http://" + open.host, `fault (auth.token): it asks for no token, and lets everyone in` + block},
 		{"htpasswd", "http://" + basic.host, `fault (auth.token): it asks for no token, but for a password` + block},
 		{"a proxy that drops the challenge", plain.URL, `fault: this is no registry: its answer to /v2/ is 401 without a Bearer challenge, which a proxy in front of it may drop`},
+		{"a proxy that drops the token", strings.Replace(tokenless.URL, "127.0.0.1", "localhost", 1), `fault: it answers as if no token was sent; a proxy in front of it drops the Authorization header: have it pass that on`},
 		{"a clock ahead", clock(10 * time.Minute), `(?)fault: its clock is (9m5\ds|10m0s) ahead of the one of this machine, and it refuses tokens from 1m0s on; set both by NTP`},
 		{"a clock behind", clock(-2 * time.Minute), `(?)fault: its clock is (1m5\ds|2m0s) behind the one of this machine, and it refuses tokens from 1m0s on; set both by NTP`},
 		{"a clock that drifts", clock(45 * time.Second), `(?)warning: its clock is 4\ds ahead of the one of this machine, and from 1m0s on it refuses tokens; set both by NTP`},

@@ -269,10 +269,11 @@ func (c *checkResult) inspectStore(ctx context.Context, store backend) error {
 	for _, line := range found {
 		c.Store.Findings = append(c.Store.Findings, providers.Infof("%s", line))
 	}
-	if err != nil {
-		c.Store.Findings = append(c.Store.Findings, providers.Faultf("session.store", "cannot be reached: %v", err))
+	if err == nil {
+		return nil
 	}
-	return err
+	c.Store.Findings = append(c.Store.Findings, providers.Faultf("session.store", "cannot be reached: %v", err))
+	return fmt.Errorf("session.store: %w", err)
 }
 
 // print prints what was found. The faults of the configuration are not printed: they are

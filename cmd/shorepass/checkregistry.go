@@ -50,6 +50,9 @@ func (c *checkResult) askRegistry(ctx context.Context, cfg *resolvedConfig, addr
 		c.Registry = &part
 	}
 	var faults []error
+	if err != nil && part.Name != "" {
+		err = fmt.Errorf("registry %s: %w", part.Name, err)
+	}
 	if err != nil {
 		faults = append(faults, c.add(err))
 	}

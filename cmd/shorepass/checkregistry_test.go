@@ -206,6 +206,22 @@ signing = "kid"
 			}
 		}
 	}
+
+	// One that breaks off at the first token: the error names it, and the findings before
+	// are kept.
+	rude := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Www-Authenticate", fmt.Sprintf(`Bearer realm="%s/jwt/auth",service="kid"`, realm.URL))
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer rude.Close()
+	result := &checkResult{}
+	err = result.askRegistry(context.Background(), cfg, rude.URL)
+	if err == nil || !strings.Contains(err.Error(), "registry "+rude.URL+": cannot be reached: ") || result.Registry == nil || len(result.Registry.Findings) == 0 {
+		t.Errorf("%v, registry %+v, want an error that names it and the findings before", err, result.Registry)
+	}
 }
 
 // expiryOf returns the end of a token.

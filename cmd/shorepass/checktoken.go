@@ -29,6 +29,9 @@ func (c *registryCheck) checkToken(ctx context.Context) error {
 	case answer == client.Unclear:
 		c.addf(providers.Warningf("", "its answer to a token is neither yes nor no; a proxy in front of it may be in the way"))
 		return nil
+	case answer == client.Unnamed && c.registry.Kind != registry.Zot:
+		c.addf(providers.Faultf("", "it answers as if no token was sent; a proxy in front of it drops the Authorization header: have it pass that on"))
+		return nil
 	case c.registry.Skew.Abs() > maxFollowedSkew:
 		return nil // no probe is valid by its clock, which is a fault already
 	}
@@ -62,7 +65,7 @@ func (c *registryCheck) checkAccess(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if answer == client.Insufficient || answer == client.KeyTrusted {
+	if answer == client.Insufficient || answer == client.Unnamed {
 		c.addf(providers.Faultf("", "it takes a token, and not its access to a repository; a proxy in front of it changes the names of repositories"))
 		return nil
 	}
@@ -231,7 +234,7 @@ func (c *registryCheck) unexplained(forged client.Answer) providers.Finding {
 	}
 	bundle, issuer := c.theirs("rootcertbundle"), c.theirs("issuer")
 	switch {
-	case forged == client.KeyTrusted:
+	case forged == client.Unnamed:
 		return providers.Faultf(issuer, "it trusts the root, and its issuer is not %q; write issuer: %[1]q there, or its issuer as %s here", c.probe.Issuer, c.ourKey("issuer"))
 	case c.registry.Kind == registry.Distribution3 || c.registry.Kind == registry.Zot:
 		return providers.Faultf(bundle, "it does not trust the root of the service %q; give it %s, and restart it", c.service, c.rootFile())
