@@ -90,6 +90,9 @@ func newKeysInit(o *options) *cobra.Command {
 			if (certificate == "") != (key == "") {
 				return errors.New("--certificate and --key need each other; give both or neither")
 			}
+			if certificate != "" && certificate == key {
+				return errors.New("--certificate and --key name the same file; the registry gets the first, and only shorepass may read the second")
+			}
 			if certificate == "" && seal == "" {
 				var err error
 				if certificate, key, err = o.configuredRoot(); err != nil {
