@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Challenge is one challenge of a WWW-Authenticate header (RFC 9110, section 11.6.1).
-type Challenge struct {
+// challenge is one challenge of a WWW-Authenticate header (RFC 9110, section 11.6.1).
+type challenge struct {
 	Scheme string            // in lower case: "bearer", "basic"
 	Params map[string]string // by name in lower case; the first value of a repeated parameter
 }
@@ -16,12 +16,12 @@ var errChallenge = errors.New("malformed WWW-Authenticate header")
 // maxChallenge bounds a WWW-Authenticate header, in bytes.
 const maxChallenge = 16 << 10
 
-// ParseChallenges parses the WWW-Authenticate headers of a response. A header can have
+// parseChallenges parses the WWW-Authenticate headers of a response. A header can have
 // several challenges. If a header is malformed, the error comes with the challenges
 // before the fault. A challenge with a token68, which no registry sends, counts as
 // malformed.
-func ParseChallenges(headers []string) ([]Challenge, error) {
-	var all []Challenge
+func parseChallenges(headers []string) ([]challenge, error) {
+	var all []challenge
 	for _, header := range headers {
 		p := parser{rest: header}
 		if len(header) > maxChallenge || !p.challenges(&all) {
@@ -35,7 +35,7 @@ func ParseChallenges(headers []string) ([]Challenge, error) {
 type parser struct{ rest string }
 
 // challenges reads the whole header. It reports false where the header is malformed.
-func (p *parser) challenges(all *[]Challenge) bool {
+func (p *parser) challenges(all *[]challenge) bool {
 	for {
 		p.skip(", \t")
 		if p.rest == "" {
@@ -46,7 +46,7 @@ func (p *parser) challenges(all *[]Challenge) bool {
 			return false
 		}
 		if p.skip(" \t"); !strings.HasPrefix(p.rest, "=") || len(*all) == 0 {
-			*all = append(*all, Challenge{strings.ToLower(word), map[string]string{}})
+			*all = append(*all, challenge{strings.ToLower(word), map[string]string{}})
 			continue
 		}
 		p.rest = p.rest[1:]

@@ -29,15 +29,15 @@ const (
 type Registry struct {
 	URL       *url.URL      // its origin: "https://registry.corp.example"
 	Kind      string        // registry.Distribution2, …, guessed, see kindOf
-	Challenge Challenge     // its Bearer challenge
+	challenge challenge     // its Bearer challenge
 	Skew      time.Duration // its Date less our clock; 0 where it sends none
 }
 
 // Realm is the URL of the token endpoint.
-func (r *Registry) Realm() string { return r.Challenge.Params["realm"] }
+func (r *Registry) Realm() string { return r.challenge.Params["realm"] }
 
 // Service is the name by which the registry asks for tokens, their aud.
-func (r *Registry) Service() string { return r.Challenge.Params["service"] }
+func (r *Registry) Service() string { return r.challenge.Params["service"] }
 
 // ErrUnreachable means that there was no answer.
 var ErrUnreachable = errors.New("cannot be reached")
@@ -125,14 +125,14 @@ func Discover(ctx context.Context, origin *url.URL) (*Registry, error) {
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		r.Skew = skew(date, sent, time.Now())
 	}
-	challenges, _ := ParseChallenges(resp.Header.Values("Www-Authenticate"))
+	challenges, _ := parseChallenges(resp.Header.Values("Www-Authenticate"))
 	if isShorepass(body) {
 		return nil, fmt.Errorf("%w but shorepass; write the URL of the registry", ErrNoRegistry)
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
 		for _, c := range challenges {
 			if c.Scheme == "bearer" {
-				r.Challenge, r.Kind = c, kindOf(resp.Header, c)
+				r.challenge, r.Kind = c, kindOf(resp.Header, c)
 				return r, nil
 			}
 		}
@@ -141,8 +141,8 @@ func Discover(ctx context.Context, origin *url.URL) (*Registry, error) {
 }
 
 // whyUnusable returns the error for a response to /v2/ without a Bearer challenge.
-func whyUnusable(resp *http.Response, body string, challenges []Challenge) error {
-	asksPassword := slices.ContainsFunc(challenges, func(c Challenge) bool { return c.Scheme == "basic" })
+func whyUnusable(resp *http.Response, body string, challenges []challenge) error {
+	asksPassword := slices.ContainsFunc(challenges, func(c challenge) bool { return c.Scheme == "basic" })
 	switch status := resp.StatusCode; {
 	case status == http.StatusOK && resp.Header.Get("Docker-Distribution-Api-Version") != "":
 		return fmt.Errorf("%w, and lets everyone in", ErrNoToken)
@@ -173,7 +173,7 @@ func skew(date, sent, received time.Time) time.Duration {
 
 // kindOf guesses the kind of registry: zot sends an empty scope at /v2/, GitLab's
 // registry has a header of its own, and distribution leaves out the charset since 3.0.
-func kindOf(header http.Header, c Challenge) string {
+func kindOf(header http.Header, c challenge) string {
 	scope, scoped := c.Params["scope"]
 	switch {
 	case scoped && scope == "":
@@ -211,7 +211,7 @@ func (r *Registry) Present(ctx context.Context, path, token string) (Answer, err
 	default:
 		return Unclear, nil
 	}
-	challenges, _ := ParseChallenges(resp.Header.Values("Www-Authenticate"))
+	challenges, _ := parseChallenges(resp.Header.Values("Www-Authenticate"))
 	for _, c := range challenges {
 		switch {
 		case c.Scheme != "bearer":
