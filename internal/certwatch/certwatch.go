@@ -37,10 +37,10 @@ type File struct {
 	Certificates []*x509.Certificate // at least one
 }
 
-// Thresholds are the times before the end at which a certificate is reported. A
+// thresholds are the times before the end at which a certificate is reported. A
 // certificate whose whole validity is less than three thresholds is replaced more often
 // than that, and the threshold does not count for it.
-var Thresholds = []time.Duration{30 * day, 7 * day, day}
+var thresholds = []time.Duration{30 * day, 7 * day, day}
 
 const day = 24 * time.Hour
 
@@ -120,7 +120,7 @@ func inUTC(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // reached returns the smallest threshold that is reached, 0 for none.
 func reached(left, validity time.Duration) time.Duration {
 	within := time.Duration(0)
-	for _, threshold := range Thresholds {
+	for _, threshold := range thresholds {
 		if left <= threshold && validity >= 3*threshold {
 			within = threshold
 		}
