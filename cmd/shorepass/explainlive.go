@@ -216,8 +216,8 @@ func printInspectedGroups(w io.Writer, groups []providers.InspectedGroup) {
 	t.Flush()
 }
 
-// printable quotes a text of a provider that has a character which a terminal would
-// interpret.
+// printable quotes a text of a provider that is not printable. A newline or a tab in it,
+// which [terminal] passes, would forge a line or a column.
 func printable(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(text)
