@@ -12,6 +12,7 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/ctxmutex"
 	"shorepass/providers"
 )
 
@@ -25,25 +26,23 @@ const (
 
 // pingCache is a cache of the last result of Ping, with a TTL of pingTTL.
 type pingCache struct {
-	lock  chan struct{} // a mutex whose wait ends with a context; guards the rest
+	mu    ctxmutex.Mutex // guards the rest
 	at    time.Time
 	found providers.Findings
 	err   error
 }
 
-func newPingCache() pingCache { return pingCache{lock: make(chan struct{}, 1)} }
+func newPingCache() pingCache { return pingCache{mu: ctxmutex.New()} }
 
 // Ping implements [providers.Pinger]. It connects to every server, and reports what
 // each server is, which people and groups the service account sees, and when the
 // directory locks accounts: a fault if logins with this configuration would. It fails if
 // no server can be reached.
 func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
-	select {
-	case p.pingCache.lock <- struct{}{}:
-		defer func() { <-p.pingCache.lock }()
-	case <-ctx.Done():
+	if p.pingCache.mu.Lock(ctx) != nil {
 		return nil, fmt.Errorf("wait for another ping: %w", context.Cause(ctx))
 	}
+	defer p.pingCache.mu.Unlock()
 	if !p.pingCache.at.IsZero() && time.Since(p.pingCache.at) < pingTTL {
 		return slices.Clone(p.pingCache.found), p.pingCache.err
 	}

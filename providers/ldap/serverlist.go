@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"shorepass/internal/ctxmutex"
 )
 
 const (
@@ -33,7 +35,7 @@ type serverList struct {
 	resolver *net.Resolver
 	warn     func(key, problem string)
 
-	lookup chan struct{} // a mutex whose wait ends with a context: one lookup at a time, which owns the sources
+	lookup ctxmutex.Mutex // one lookup at a time, which owns the sources
 
 	mu      sync.Mutex
 	servers []*server // replaced whole, never changed
@@ -56,7 +58,7 @@ func newServerList(cfg Config) (*serverList, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &serverList{timeout: cfg.DialTimeout, resolver: net.DefaultResolver, warn: func(string, string) {}, lookup: make(chan struct{}, 1)}
+	l := &serverList{timeout: cfg.DialTimeout, resolver: net.DefaultResolver, warn: func(string, string) {}, lookup: ctxmutex.New()}
 	for _, raw := range cfg.URLs {
 		u, err := url.Parse(raw)
 		if err != nil {
@@ -115,12 +117,10 @@ func (l *serverList) refreshIfDue(ctx context.Context) {
 	if !l.hasSRV() || !l.due() {
 		return
 	}
-	select {
-	case l.lookup <- struct{}{}:
-		defer func() { <-l.lookup }()
-	case <-ctx.Done():
+	if l.lookup.Lock(ctx) != nil {
 		return
 	}
+	defer l.lookup.Unlock()
 	if !l.due() {
 		return // another caller has just done it
 	}

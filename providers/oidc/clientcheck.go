@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"shorepass/internal/ctxmutex"
 	"shorepass/internal/secret"
 	"shorepass/providers"
 )
@@ -14,9 +15,9 @@ import (
 const madeUpToken = "shorepass-check-live-not-a-token"
 
 // clientCheck is a cache of the last finding of checkClient, with the TTL
-// pingMaxAge.
+// pingTTL.
 type clientCheck struct {
-	mu      ctxMutex
+	mu      ctxmutex.Mutex
 	finding providers.Finding // guarded by mu
 	at      time.Time         // guarded by mu; zero until the first
 }
@@ -27,11 +28,11 @@ type clientCheck struct {
 // and no account counts it as a failed login.
 func (p *Provider) checkClient(ctx context.Context, m *metadata) providers.Finding {
 	c := &p.clientCheck
-	if err := c.mu.lock(ctx); err != nil {
+	if err := c.mu.Lock(ctx); err != nil {
 		return providers.Warningf("", "client %s: not checked: %v", p.cfg.ClientID, err)
 	}
-	defer c.mu.unlock()
-	if c.at.IsZero() || time.Since(c.at) >= pingMaxAge {
+	defer c.mu.Unlock()
+	if c.at.IsZero() || time.Since(c.at) >= pingTTL {
 		_, err := p.client.refreshGrant(ctx, m, secret.New(madeUpToken))
 		c.finding, c.at = clientFinding(p.cfg, err), time.Now()
 	}

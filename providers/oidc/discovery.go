@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shorepass/internal/ctxmutex"
 	"shorepass/providers"
 )
 
@@ -40,22 +41,6 @@ func supports(supported []string, value string) bool {
 	return len(supported) == 0 || slices.Contains(supported, value)
 }
 
-// ctxMutex is a mutex whose waiters give up when their context ends.
-type ctxMutex chan struct{}
-
-func newCtxMutex() ctxMutex { return make(ctxMutex, 1) }
-
-func (m ctxMutex) lock(ctx context.Context) error {
-	select {
-	case m <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (m ctxMutex) unlock() { <-m }
-
 // discovery is a cache of the provider's metadata, without TTL: it is filled at
 // first use and refreshed in the background. A failure is cached for failureTTL.
 // It is safe for concurrent use.
@@ -66,7 +51,7 @@ type discovery struct {
 
 	current atomic.Pointer[metadata]
 
-	mu       ctxMutex
+	mu       ctxmutex.Mutex
 	failure  error     // guarded by mu: of the last fetch; nil after a success
 	failedAt time.Time // guarded by mu
 }
@@ -76,10 +61,10 @@ func (d *discovery) get(ctx context.Context) (*metadata, error) {
 	if m := d.current.Load(); m != nil {
 		return m, nil
 	}
-	if err := d.mu.lock(ctx); err != nil {
+	if err := d.mu.Lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
 	}
-	defer d.mu.unlock()
+	defer d.mu.Unlock()
 	if m := d.current.Load(); m != nil {
 		return m, nil
 	}
@@ -92,10 +77,10 @@ func (d *discovery) get(ctx context.Context) (*metadata, error) {
 // refresh fetches the metadata again if the cached one is older than maxAge.
 // After an error the cached one stays in use.
 func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadata, error) {
-	if err := d.mu.lock(ctx); err != nil {
+	if err := d.mu.Lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for discovery of %s: %w", d.cfg.Issuer, err)
 	}
-	defer d.mu.unlock()
+	defer d.mu.Unlock()
 	if m := d.current.Load(); m != nil && time.Since(m.fetchedAt) < maxAge {
 		return m, nil
 	}
@@ -106,10 +91,10 @@ func (d *discovery) refresh(ctx context.Context, maxAge time.Duration) (*metadat
 // ended after since. It is single-flight. The error is nil also if ctx ended
 // first, since that leaves open whether the provider is up.
 func (d *discovery) probe(ctx context.Context, since time.Time) error {
-	if d.mu.lock(ctx) != nil {
+	if d.mu.Lock(ctx) != nil {
 		return nil
 	}
-	defer d.mu.unlock()
+	defer d.mu.Unlock()
 	if m := d.current.Load(); m != nil && m.fetchedAt.After(since) {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shorepass/internal/ctxmutex"
 	"shorepass/internal/hostport"
 	"shorepass/internal/secret"
 	"shorepass/internal/tlsconf"
@@ -46,7 +47,7 @@ func newGraph(client *client, discovery *discovery) (*graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &graph{host: host, client: client, http: http, discovery: discovery, token: appToken{mu: newCtxMutex()}}, nil
+	return &graph{host: host, client: client, http: http, discovery: discovery, token: appToken{mu: ctxmutex.New()}}, nil
 }
 
 // address returns the URL of a resource of Graph. path must be escaped.
@@ -199,7 +200,7 @@ func (g *graph) pause(resp *http.Response) {
 
 // appToken is the cached access token of our client itself.
 type appToken struct {
-	mu       ctxMutex
+	mu       ctxmutex.Mutex
 	token    secret.Text // guarded by mu, as are the following
 	until    time.Time
 	failure  error // of the last request; nil after a success
@@ -208,10 +209,10 @@ type appToken struct {
 
 // drop empties the cache, unless it holds another token.
 func (a *appToken) drop(ctx context.Context, token secret.Text) {
-	if a.mu.lock(ctx) != nil {
+	if a.mu.Lock(ctx) != nil {
 		return // the caller's next wait fails as well
 	}
-	defer a.mu.unlock()
+	defer a.mu.Unlock()
 	if a.token.Equal(token) {
 		a.until = time.Time{}
 	}
@@ -222,10 +223,10 @@ func (a *appToken) drop(ctx context.Context, token secret.Text) {
 // of the token's lifetime, and single-flight. A failure is cached for failureTTL.
 func (g *graph) appToken(ctx context.Context) (secret.Text, error) {
 	a := &g.token
-	if err := a.mu.lock(ctx); err != nil {
+	if err := a.mu.Lock(ctx); err != nil {
 		return secret.Text{}, fmt.Errorf("wait for an access token: %w", err)
 	}
-	defer a.mu.unlock()
+	defer a.mu.Unlock()
 	now := time.Now()
 	switch {
 	case now.Before(a.until):

@@ -11,6 +11,8 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 	"golang.org/x/time/rate"
+
+	"shorepass/internal/ctxmutex"
 )
 
 const (
@@ -41,7 +43,7 @@ type keyCache struct {
 	// limiter is the rate limit of refreshes caused by tokens that clients sent.
 	limiter *rate.Limiter
 
-	mu      ctxMutex
+	mu      ctxmutex.Mutex
 	current atomic.Pointer[keySnapshot] // stored with mu held
 
 	failure  error     // guarded by mu
@@ -60,7 +62,7 @@ func newKeyCache(fetch func(context.Context) (*keySnapshot, error), log *logger)
 		fetch:   fetch,
 		log:     log,
 		limiter: rate.NewLimiter(rate.Every(10*time.Second), 3),
-		mu:      newCtxMutex(),
+		mu:      ctxmutex.New(),
 	}
 }
 
@@ -105,10 +107,10 @@ func (s *keyCache) get(ctx context.Context) (*keySnapshot, error) {
 // another caller fetched, or its own. If rateLimited and over the limit, it
 // returns cached.
 func (s *keyCache) refresh(ctx context.Context, cached *keySnapshot, rateLimited bool) (*keySnapshot, error) {
-	if err := s.mu.lock(ctx); err != nil {
+	if err := s.mu.Lock(ctx); err != nil {
 		return nil, fmt.Errorf("wait for the provider's keys: %w", err)
 	}
-	defer s.mu.unlock()
+	defer s.mu.Unlock()
 	if now := s.current.Load(); now != cached {
 		return now, nil
 	}

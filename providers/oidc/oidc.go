@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shorepass/internal/ctxmutex"
 	"shorepass/internal/secret"
 	"shorepass/providers"
 )
@@ -56,7 +57,7 @@ func New(cfg Config) (*Provider, error) {
 		return nil, err
 	}
 	client := &client{cfg, http}
-	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: newCtxMutex()}
+	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: ctxmutex.New()}
 	keys := newKeyCache(discovery.fetchKeys, log)
 	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer, log); err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func New(cfg Config) (*Provider, error) {
 		mapper:    mapper,
 		log:       log,
 
-		clientCheck: clientCheck{mu: newCtxMutex()},
+		clientCheck: clientCheck{mu: ctxmutex.New()},
 	}, nil
 }
 

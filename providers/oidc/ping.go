@@ -13,9 +13,9 @@ import (
 	"shorepass/providers"
 )
 
-// pingMaxAge is the TTL of what Ping reports, so that Ping in a loop does not ask
+// pingTTL is the TTL of what Ping reports, so that Ping in a loop does not ask
 // the provider each time.
-const pingMaxAge = 10 * time.Second
+const pingTTL = 10 * time.Second
 
 // Ping implements [providers.Pinger]. What a provider that answers has wrong is a
 // finding; the error is for one that does not.
@@ -50,7 +50,7 @@ func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 
 // pingMetadata returns metadata and refreshes the keys.
 func (p *Provider) pingMetadata(ctx context.Context) (*metadata, error) {
-	if err := p.refreshCaches(ctx, pingMaxAge); err != nil {
+	if err := p.refreshCaches(ctx, pingTTL); err != nil {
 		return nil, err
 	}
 	return p.discovery.get(ctx)

@@ -31,6 +31,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"shorepass/internal/ctxmutex"
 	"shorepass/session"
 )
 
@@ -38,11 +39,11 @@ import (
 // concurrent use.
 type Store struct {
 	file           string
-	writer         *pool         // of one connection
-	throttleWriter *pool         // of one connection, for writes that may be lost in a power failure
-	writeLock      chan struct{} // mutex of all writers of this process; FIFO, while SQLite's busy handler lets one starve
-	listReaders    *pool         // for lists, which may be slow
-	keyReaders     *pool         // for queries by key, which every request waits for
+	writer         *pool          // of one connection
+	throttleWriter *pool          // of one connection, for writes that may be lost in a power failure
+	writeLock      ctxmutex.Mutex // of all writers of this process; FIFO, while SQLite's busy handler lets one starve
+	listReaders    *pool          // for lists, which may be slow
+	keyReaders     *pool          // for queries by key, which every request waits for
 	closeOnce      sync.Once
 }
 
@@ -85,7 +86,7 @@ func open(file string, checkSchema func(*Store) error) (*Store, error) {
 		file:           file,
 		writer:         newPool(path, 1),
 		throttleWriter: newPool(path, 1, "synchronous = NORMAL"),
-		writeLock:      make(chan struct{}, 1),
+		writeLock:      ctxmutex.New(),
 		listReaders:    newPool(path, 2, "query_only = ON"),
 		keyReaders:     newPool(path, max(runtime.GOMAXPROCS(0), 2), "query_only = ON"),
 	}
@@ -165,13 +166,11 @@ func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) erro
 
 // withWriteLock calls do while no other write of this process is in progress.
 func (s *Store) withWriteLock(ctx context.Context, do func() error) error {
-	select {
-	case s.writeLock <- struct{}{}:
-		defer func() { <-s.writeLock }()
-		return do()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := s.writeLock.Lock(ctx); err != nil {
+		return err
 	}
+	defer s.writeLock.Unlock()
+	return do()
 }
 
 // beginImmediate begins a write transaction. It waits for write transactions of other
