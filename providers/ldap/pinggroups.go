@@ -162,8 +162,37 @@ func membershipFault(err error) providers.Finding {
 // groups list, and looks for their groups.
 func (p *Provider) noMemberships(ctx context.Context, asked int) providers.Finding {
 	cfg := p.cfg.Groups
-	var other string
-	var limit error
+	members, limit := p.listedMembers(ctx)
+	inner := "" // a group in a group
+	for _, m := range members {
+		switch kind, dn := p.kindOfMember(ctx, m.attribute, m.value); {
+		case kind == memberPerson:
+			_, all, err := p.groupsOfEntry(ctx, dn)
+			if err == nil && inGroup(all) {
+				return providers.Infof("none of the first %d people is in a group, but others are, such as %s", asked, dn)
+			}
+			return p.membersNotFound(m.group, m.attribute, dn)
+		case kind == memberGroup && cfg.Nested == nestedNone:
+			inner = fmt.Sprintf("%s contains the group %s", m.group, m.value)
+		}
+	}
+	if inner != "" {
+		return providers.Faultf("groups.nested", `no groups are found for the first %d people; groups are in other groups, as %s: write groups.nested = %q`, asked, inner, p.nestedAdvice())
+	}
+	if limit != nil {
+		return providers.Warningf("", "no groups are found for the first %d people, and whether groups list people cannot be seen: %v%s", asked, limit, hint(limit))
+	}
+	return providers.Faultf("groups.base", "no groups are found for the first %d people, and no group under %s shows one of the people as its member: put people into the groups, write another DN in groups.base or users.base, or let %s read %s",
+		asked, place(cfg.base()), p.account(), strings.Join(memberAttributes, ", "))
+}
+
+// listedMember is a value of a group's member attribute.
+type listedMember struct{ group, attribute, value string }
+
+// listedMembers returns some members that groups list, in each of memberAttributes. limit
+// is the error of a limit of the server that hid all groups with one of these.
+func (p *Provider) listedMembers(ctx context.Context) (members []listedMember, limit error) {
+	cfg := p.cfg.Groups
 	for _, attribute := range memberAttributes {
 		groups, err := p.dir.find(ctx, query{
 			base: cfg.base(), scope: searchScope(cfg.Scope), filter: "(" + attribute + "=*)", attributes: []string{attribute}, sizeLimit: maxNamed,
@@ -174,30 +203,11 @@ func (p *Provider) noMemberships(ctx context.Context, asked int) providers.Findi
 		for _, group := range groups {
 			values := group.texts(attribute)
 			for _, value := range values[:min(maxNamed, len(values))] {
-				kind, dn := p.kindOfMember(ctx, attribute, value)
-				switch kind {
-				case memberPerson:
-					_, all, err := p.groupsOfEntry(ctx, dn)
-					if err == nil && inGroup(all) {
-						return providers.Infof("none of the first %d people is in a group, but others are, such as %s", asked, dn)
-					}
-					return p.membersNotFound(group.dn, attribute, dn)
-				case memberGroup:
-					if cfg.Nested == nestedNone {
-						other = fmt.Sprintf("%s contains the group %s", group.dn, value)
-					}
-				}
+				members = append(members, listedMember{group.dn, attribute, value})
 			}
 		}
 	}
-	if other != "" {
-		return providers.Faultf("groups.nested", `no groups are found for the first %d people; groups are in other groups, as %s: write groups.nested = %q`, asked, other, p.nestedAdvice())
-	}
-	if limit != nil {
-		return providers.Warningf("", "no groups are found for the first %d people, and whether groups list people cannot be seen: %v%s", asked, limit, hint(limit))
-	}
-	return providers.Faultf("groups.base", "no groups are found for the first %d people, and no group under %s shows one of the people as its member: put people into the groups, write another DN in groups.base or users.base, or let %s read %s",
-		asked, place(cfg.base()), p.account(), strings.Join(memberAttributes, ", "))
+	return members, limit
 }
 
 // memberKind is what a member of a group is.
