@@ -180,7 +180,7 @@ func (h *firstHour) serve(t *testing.T, do func() string) string {
 	if !strings.Contains(h.config, "\ntls         =") {
 		scheme = "http"
 	}
-	p.await(t, 30*time.Second, func() error { return checkOK(fmt.Sprintf("%s://localhost:%d/healthz", scheme, h.port)) })
+	(&server{url: fmt.Sprintf("%s://localhost:%d", scheme, h.port), process: p}).awaitOpen(t)
 	all := do()
 	must(t, p.stop())
 	return all + "# log\n" + logExtract(t, p.output())
