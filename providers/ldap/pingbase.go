@@ -176,16 +176,23 @@ func (p *Provider) shownOf(ctx context.Context, dn string, attributes []string) 
 	return shown
 }
 
-// withoutBase returns the entries but for the base itself, which is no person and no
-// group.
-func withoutBase(entries []entry, base string) []entry {
-	return slices.DeleteFunc(entries, func(e entry) bool { return sameDN(e.dn, base) })
+// belowBase returns the entries but for the base itself, which is no person and no group,
+// sorted by DN: a server may return them in another order each time.
+func belowBase(entries []entry, base string) []entry {
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return sameDN(e.dn, base) })
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.dn, b.dn) })
+	return entries
 }
 
-// sampleOf returns up to maxNamed entries below a base, without the service account.
+// maxSearched bounds the entries among which sampleOf finds the first.
+const maxSearched = 64
+
+// sampleOf returns the first of up to maxSearched entries below a base, at most maxNamed,
+// without the service account.
 func (p *Provider) sampleOf(ctx context.Context, base, scope, filter string) []entry {
-	found, _ := p.dir.find(ctx, query{base: base, scope: searchScope(scope), filter: filter, attributes: []string{"1.1"}, sizeLimit: maxNamed + 2})
-	return slices.DeleteFunc(withoutBase(found, base), func(e entry) bool { return sameDN(e.dn, p.cfg.BindDN) })
+	found, _ := p.dir.find(ctx, query{base: base, scope: searchScope(scope), filter: filter, attributes: []string{"1.1"}, sizeLimit: maxSearched})
+	found = slices.DeleteFunc(belowBase(found, base), func(e entry) bool { return sameDN(e.dn, p.cfg.BindDN) })
+	return found[:min(len(found), maxNamed)]
 }
 
 // sameDN reports whether two texts are one DN.

@@ -31,7 +31,7 @@ func (p *Provider) reportGroups(ctx context.Context, people []entry) providers.F
 	groups, err := p.dir.find(ctx, query{
 		base: cfg.base(), scope: searchScope(cfg.Scope), filter: p.groupEntries(), attributes: []string{cfg.Name}, sizeLimit: maxCounted,
 	})
-	groups = withoutBase(groups, cfg.base())
+	groups = belowBase(groups, cfg.base())
 	switch {
 	case err != nil && !cutShort(err):
 		return providers.Findings{p.searchFault(ctx, "groups.base", cfg.base(), err)}

@@ -28,7 +28,7 @@ func (p *Provider) reportPeople(ctx context.Context) (providers.Findings, []entr
 		base: p.cfg.Users.base(), scope: searchScope(p.cfg.Users.Scope), filter: p.peopleFilter(), sizeLimit: maxCounted,
 		attributes: slices.Concat([]string{p.cfg.Users.Name, p.cfg.Users.Subject, attrPrincipal}, p.cfg.Users.State, p.cfg.Users.Stamp, p.cfg.Claims),
 	})
-	people = withoutBase(people, p.cfg.Users.base())
+	people = belowBase(people, p.cfg.Users.base())
 	switch {
 	case err != nil && !cutShort(err):
 		return providers.Findings{p.searchFault(ctx, p.usersBaseKey(), p.cfg.Users.base(), err)}, nil
