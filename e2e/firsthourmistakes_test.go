@@ -162,6 +162,18 @@ var commandMistakes = []mistake{
 	{name: "F11 explain of a denial", key: "exit", run: commands("explain --user alice --group others --scope repository:devs/app:pull", "explain --exit-code --user alice --group others --scope repository:devs/app:pull", "explain --exit-code --user alice --group devs --scope repository:devs/app:pull")},
 	{name: "F4 what the directory says of a person", key: "devs", run: commands("explain --live --user alice --scope repository:devs/app:pull", "explain --live --user nobody")},
 	{name: "E6 keys in a fresh folder", key: "RootCA.crt", run: commands("keys init", "keys show")},
+	{name: "E1 E4 zot with a bundle and a short lifetime", key: "lifetime", run: func(t *testing.T, h *firstHour) string {
+		text := h.shorepass(t, "registry-config --registry zot") + h.shorepass(t, "keys init")
+		h.config += "\n[[service]]\nname = \"registry.corp.example\"\nsigning = \"kid\"\nroot_certificate = \"data/RootCA.crt\"\nroot_key = \"data/RootCA.key\"\n"
+		text += h.shorepass(t, "registry-config --registry zot")
+		path := filepath.Join(h.dir, "data", "RootCA.crt")
+		one, err := os.ReadFile(path)
+		must(t, err)
+		other, err := os.ReadFile(filepath.Join(rootCA, "RootCA.crt"))
+		must(t, err)
+		must(t, os.WriteFile(path, slices.Concat(one, other), 0o600))
+		return text + h.shorepass(t, "registry-config --registry zot")
+	}},
 	{name: "registry-config before the first start", key: "keys init", run: commands("registry-config")},
 	{name: "no configuration", key: "--config", run: commands("check --config nowhere.toml")},
 }
