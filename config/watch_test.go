@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,15 +130,16 @@ func TestAddFiles(t *testing.T) {
 		writeFile(t, folder+"/root", "made at the first start")
 		cfg.AddFiles(folder + "/root")
 		ctx, cancel := context.WithCancel(t.Context())
-		changed, done := 0, make(chan struct{})
+		var changed atomic.Int32
+		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			Watch(ctx, func() *Config { return cfg }, func() { changed++ })
+			Watch(ctx, func() *Config { return cfg }, func() { changed.Add(1) })
 		}()
 		for i, want := range []int{0, 1, 2} {
 			time.Sleep(10 * pollInterval)
-			if changed != want {
-				t.Errorf("step %d: %d changes, want %d", i, changed, want)
+			if got := int(changed.Load()); got != want {
+				t.Errorf("step %d: %d changes, want %d", i, got, want)
 			}
 			writeFile(t, folder+[]string{"/root", "/key", "/root"}[i], "another"+folder[:i])
 		}
