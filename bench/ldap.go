@@ -43,6 +43,10 @@ groups   = { base = %[7]q, %[8]s }
 groups       = ["*"]
 repositories = ["{group}/**"]
 actions      = ["pull"]
+[[rule]]
+groups       = ["authenticated"]
+repositories = ["team-001/**"] # the one requested
+actions      = ["pull"]
 `
 
 // The two ways to read a person's groups from a directory: an attribute of the
