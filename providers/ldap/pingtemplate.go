@@ -48,7 +48,7 @@ func (p *Provider) reportTemplate(people []entry) (providers.Findings, []entry) 
 	case len(others) == 0:
 		return nil, people
 	case len(fit) == 0:
-		return providers.Findings{providers.Faultf("users.dn_template", "users.dn_template = %q makes the DN of nobody, so that nobody can log in; %s is there: correct users.dn_template", p.cfg.Users.DNTemplate, others[0].dn)}, nil
+		return providers.Findings{providers.Faultf("users.dn_template", "users.dn_template = %q makes the DN of no person, so that no person can log in; %s is there: correct users.dn_template", p.cfg.Users.DNTemplate, others[0].dn)}, nil
 	}
 	return providers.Findings{providers.Warningf("users.dn_template", "users.dn_template = %q does not make the DNs of %d people, such as %s, who cannot log in", p.cfg.Users.DNTemplate, len(others), others[0].dn)}, fit
 }

@@ -99,14 +99,14 @@ func TestWrongValues(t *testing.T) {
 		{"users.base that is empty", func(c *ldap.Config) { c.Users.Base = new("ou=elsewhere," + s.Base); c.Users.Scope = "one" }, "users.base", "sees no people"},
 		{"users.base of a person", func(c *ldap.Config) { c.Users.Base = new(s.Person("bob")) }, "users.base", "is empty"},
 		{"users.scope", func(c *ldap.Config) { c.Users.Base, c.Users.Scope = new(s.Base), "one" }, "users.scope", `write users.scope = "sub"`},
-		{"users.filter by an attribute nobody has", func(c *ldap.Config) { c.Users.Filter = "(sAMAccountName={user})" }, "users.filter", "with uid, cn"},
-		{"users.filter by a class nobody has", func(c *ldap.Config) { c.Users.Filter = "(&(objectClass=user)(uid={user}))" }, "users.filter", "with uid, cn"},
+		{"users.filter by an attribute that no entry has", func(c *ldap.Config) { c.Users.Filter = "(sAMAccountName={user})" }, "users.filter", "with uid, cn"},
+		{"users.filter by a class that no entry has", func(c *ldap.Config) { c.Users.Filter = "(&(objectClass=user)(uid={user}))" }, "users.filter", "with uid, cn"},
 		{"users.name", func(c *ldap.Config) { c.Users.Name = "uuid" }, "users.name", "with uid, cn"},
 		{"users.subject", func(c *ldap.Config) { c.Users.Subject = "objectGUID" }, "users.subject", "with entryUUID"},
 		{"users.subject that people share", func(c *ldap.Config) { c.Users.Subject = "structuralObjectClass" }, "users.subject", "have the same structuralObjectClass"},
 		{"users.dn_template", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "sAMAccountName={user},"+s.People }, "users.dn_template", "with uid, cn"},
-		{"users.dn_template by an attribute that is in no DN", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "sn={user},"+s.People }, "users.dn_template", "makes the DN of nobody"},
-		{"users.dn_template with another parent", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = new(s.Base), "uid={user},"+s.Groups }, "users.dn_template", "makes the DN of nobody"},
+		{"users.dn_template by an attribute that is in no DN", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "sn={user},"+s.People }, "users.dn_template", "makes the DN of no person"},
+		{"users.dn_template with another parent", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = new(s.Base), "uid={user},"+s.Groups }, "users.dn_template", "makes the DN of no person"},
 		{"users.dn_template in a base that does not exist", func(c *ldap.Config) { c.Users.Base, c.Users.DNTemplate = nil, "uid={user},ou=persons,"+s.Base }, "users.dn_template", `"dc=example,dc=org" contains ou=`},
 		{"users.dn_template in another directory, without bind_dn", func(c *ldap.Config) {
 			unset(c)
@@ -126,13 +126,13 @@ func TestWrongValues(t *testing.T) {
 		{"groups.filter by an attribute no group has", func(c *ldap.Config) { c.Groups.Filter = "(roleOccupant={dn})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
 		{"groups.filter with the name for the DN", func(c *ldap.Config) { c.Groups.Filter = "(member={user})" }, "groups.filter", `write groups.filter = "(member={dn})"`},
 		{"groups.filter by an attribute people lack", func(c *ldap.Config) { c.Groups.Filter = "(memberUid={employeeNumber})" }, "groups.filter", "shows no employeeNumber"},
-		{"groups.attribute that nobody shows", func(c *ldap.Config) { c.Groups.Attribute = "isMemberOf" }, "groups.attribute", "with the overlay memberof"},
+		{"groups.attribute that no person shows", func(c *ldap.Config) { c.Groups.Attribute = "isMemberOf" }, "groups.attribute", "with the overlay memberof"},
 		{"groups.name", func(c *ldap.Config) { c.Groups.Name = "sAMAccountName" }, "groups.name", "with cn"},
 		{"groups.attribute that holds no DNs", func(c *ldap.Config) { c.Groups.Attribute = "cn" }, "groups.attribute", "the person's cn does not name it"},
 		{"groups.only", func(c *ldap.Config) { c.Groups.Only = []string{"registry-*"} }, "groups.only", "keeps none of these groups"},
 		{"users.filter by an attribute without an index, with limits", func(c *ldap.Config) { c.BindDN, c.Users.Filter = s.Limited, "(sn={user})" }, "users.filter", "search for one person"},
 	})
-	// A directory that lists nothing for limits, and lets everybody log in, has no fault.
+	// A directory that lists nothing for limits, and admits every person, has no fault.
 	limited := good
 	limited.BindDN = s.Limited
 	p := newProvider(t, limited)
