@@ -71,19 +71,7 @@ func TestDrain(t *testing.T) {
 // /readyz?all is 503.
 func TestOpenCircuitBreaker(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
-	ready := func(path string) (status int, body string) {
-		t.Helper()
-		resp, err := http.Get(h.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(text)
-	}
+	ready := func(path string) (int, string) { return h.getText(t, path) }
 	if status, body := ready("/readyz?all"); status != http.StatusOK || strings.Contains(body, "circuit") {
 		t.Errorf("/readyz?all = %d %s, want 200", status, body)
 	}
@@ -129,19 +117,7 @@ func TestEndedCertificate(t *testing.T) {
 		}
 	}
 	h.reload(t)
-	get := func(path string) (int, string) {
-		t.Helper()
-		resp, err := http.Get(h.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(text)
-	}
+	get := func(path string) (int, string) { return h.getText(t, path) }
 	const want = `{"ready":true,"down":{"certificate server.tls.certificate":"has ended"}}`
 	if status, body := get("/readyz"); status != http.StatusOK || strings.TrimSpace(body) != want {
 		t.Errorf("/readyz = %d %s, want 200 %s", status, body, want)
@@ -149,4 +125,19 @@ func TestEndedCertificate(t *testing.T) {
 	if status, body := get("/readyz?all"); status != http.StatusServiceUnavailable || strings.TrimSpace(body) != want {
 		t.Errorf("/readyz?all = %d %s, want 503 %s", status, body, want)
 	}
+}
+
+// getText returns the status and the body of a GET.
+func (h *harness) getText(t *testing.T, path string) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get(h.URL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
 }

@@ -104,18 +104,7 @@ signing          = "kid"
 name     = "off"
 disabled = true
 `, file("root.crt"), file("root.key"), file("zot.crt"), file("zot.key"), file("long.crt"), file("long.key"))
-	if err := os.WriteFile(file("shorepass.toml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	o := &options{config: file("shorepass.toml")}
-	cfg, err := o.loadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer, err := loadIssuer(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg, issuer := loadText(t, file("shorepass.toml"), text)
 	for _, tt := range []struct{ name, service, cert, want string }{
 		{"right", "long", "long.crt", "it trusts the root and the issuer of the service \"long\""},
 		{"a short lifetime", "zot", "zot.crt", `warning (service[0].lifetime): A token for this service lives 5m, and a push that takes longer fails`},
@@ -159,18 +148,7 @@ root_key         = %q
 name    = "kid"
 signing = "kid"
 `, file("root.crt"), file("root.key"))
-	if err := os.WriteFile(file("shorepass.toml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	o := &options{config: file("shorepass.toml")}
-	cfg, err := o.loadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer, err := loadIssuer(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg, issuer := loadText(t, file("shorepass.toml"), text)
 	realm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "" {
 			t.Errorf("a probe was sent to %s at the realm", r.URL)
@@ -218,7 +196,7 @@ signing = "kid"
 	}))
 	defer rude.Close()
 	result := &checkResult{}
-	err = result.askRegistry(context.Background(), cfg, rude.URL)
+	err := result.askRegistry(context.Background(), cfg, rude.URL)
 	if err == nil || !strings.Contains(err.Error(), "registry "+rude.URL+": cannot be reached: ") || result.Registry == nil || len(result.Registry.Findings) == 0 {
 		t.Errorf("%v, registry %+v, want an error that names it and the findings before", err, result.Registry)
 	}
@@ -258,4 +236,21 @@ func TestSameURL(t *testing.T) {
 			t.Errorf("sameURL(%q, %q) = %v, want %v", ours, other, got, want)
 		}
 	}
+}
+
+// loadText writes a configuration to a file and loads it, with its keys.
+func loadText(t *testing.T, path, text string) (*resolvedConfig, *registry.Issuer) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := (&options{config: path}).loadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := loadIssuer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg, issuer
 }
