@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 GOTEST ?= go test
 FUZZTIME ?= 10s
 
-.PHONY: build run test unit e2e bench fuzz lint install-peers
+.PHONY: build run test unit e2e deploy bench fuzz lint install-peers
 
 # A static binary. -v prints each compiled package: with empty caches the build
 # takes minutes.
@@ -19,7 +19,7 @@ run: build
 	@echo "Serving config.example.toml until Ctrl-C; its user is demo, with the password demo."
 	bin/shorepass serve --config config.example.toml --greet demo:demo
 
-test: unit e2e
+test: unit e2e deploy
 
 unit: install-peers
 	$(GOTEST) -race -timeout 20m ./...
@@ -30,6 +30,10 @@ unit: install-peers
 e2e: install-peers
 	cd e2e && $(GOTEST) -count=1 -timeout 20m -parallel 8 ./...
 
+# What shorepass is installed with: image, packages, chart, compose file, dashboard.
+deploy: install-peers
+	cd deploy && $(GOTEST) -count=1 -timeout 20m ./...
+
 # Token requests, LDAPS logins and policy decisions, then a million sessions and
 # three replicas. It takes minutes. BEFORE=/path/of/another/shorepass measures
 # that binary beside this one.
@@ -37,7 +41,7 @@ bench: build install-peers
 	go run ./bench -shorepass bin/shorepass -before "$(BEFORE)"
 	go test -run '^$$' -bench . ./bench
 
-# Runs every fuzz target of both modules for FUZZTIME.
+# Runs every fuzz target of the modules for FUZZTIME.
 fuzz:
 	@for module in . e2e; do \
 		for package in $$(cd $$module && go list ./...); do \
@@ -54,6 +58,7 @@ lint: install-peers
 	go vet ./...
 	staticcheck ./...
 	cd e2e && go vet ./... && staticcheck ./...
+	cd deploy && go vet ./... && staticcheck ./...
 
 # Installs real directories, registries and clients; takes a second if none is
 # missing.

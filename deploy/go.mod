@@ -1,0 +1,3 @@
+module shorepass/deploy
+
+go 1.26.0
