@@ -1,0 +1,73 @@
+// Package dockerauth translates a configuration of docker_auth
+// (https://github.com/cesanta/docker_auth) into one of ours.
+//
+// docker_auth's ACL is a list of entries of which the first that matches decides.
+// A rule of ours says the same with unless, which names the rules of the entries
+// above it. What has no equal here, or would behave in another way, is a [Finding]
+// with the line of the file; where a faithful translation would open a registry,
+// the finding is a refusal, and there is no configuration at all.
+package dockerauth
+
+import "shorepass/policy"
+
+// Entry is an entry of docker_auth's acl.
+type Entry struct {
+	Line    int      // in the file, from 1
+	Match   Match    // its match
+	Actions []string // as written; nil if the key is missing
+	Comment string   // its comment; may be empty
+}
+
+// Match is the match of an entry: each condition that is there must hold. A nil
+// condition holds for every request.
+type Match struct {
+	Account *string // glob, or regular expression between slashes; "" is a request without credentials
+	Type    *string // the same
+	Name    *string // the same
+	Service *string // the same
+	IP      *string // an address or a network
+	Labels  map[string]string
+}
+
+// User is an entry of docker_auth's users.
+type User struct {
+	Line   int
+	Name   string
+	Labels map[string][]string
+}
+
+// Identities is what the people of the imported configuration have: who they are is
+// translated before the ACL that names them.
+type Identities struct {
+	Users []User // the static users, who become those of a provider of kind "file"
+
+	// GroupLabel is the label whose values are our groups: the one that the directory
+	// fills from memberOf. Every other label is a claim of that name, a list. Empty if
+	// every label is a claim.
+	GroupLabel string
+
+	// Directory reports that a directory has people too, so that Users are not all.
+	Directory bool
+}
+
+// Rule is a rule of ours with the comment that stands above it in the file.
+type Rule struct {
+	policy.Rule
+	Comment string // may have several lines
+}
+
+// Finding is something that the translation has to say of a line.
+type Finding struct {
+	Line     int // of docker_auth's file, from 1; 0 concerns the file as a whole
+	Severity Severity
+	Text     string // one sentence: what is different, and what to do
+}
+
+// Severity is what a finding means for the translation.
+type Severity int
+
+const (
+	Changed Severity = iota // translated, and behaves in another way
+	Lost                    // not translated: there is no equal, or docker_auth ignores it too
+	Refused                 // a translation would open the registry; there is none
+)
