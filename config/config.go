@@ -52,4 +52,5 @@ type Config struct {
 	Warnings []*Fault
 
 	states map[string]durable.State // of Files, taken before they were read
+	text   *text                    // what was loaded, for Settings
 }

@@ -110,7 +110,7 @@ func (l *loader) load() (*Config, error) {
 	l.cfg.Server.Warn(func(key, problem string) { l.warn("server."+key, problem) })
 	l.cfg.ProviderTables = hashTree(l.text.tree["provider"])
 	l.cfg.Files, l.cfg.states = slices.Sorted(maps.Keys(l.states)), l.states
-	l.cfg.Warnings = l.warnings
+	l.cfg.Warnings, l.cfg.text = l.warnings, &l.text
 	return &l.cfg, nil
 }
 

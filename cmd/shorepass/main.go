@@ -9,6 +9,7 @@
 //	shorepass keys              make the root that registries trust; show what signs
 //	shorepass hash              hash a local user's password
 //	shorepass registry-config   print the block that a registry needs
+//	shorepass config            show the effective configuration
 //	shorepass version           print the version
 //
 // This package parses flags, wires the packages together and prints.
@@ -80,7 +81,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o), newUnlock(&o),
-		newKeys(&o), newHash(), newRegistryConfig(&o), newVersion(),
+		newKeys(&o), newHash(), newRegistryConfig(&o), newConfig(&o), newVersion(),
 	)
 	addCompletions(root, &o)
 	root.InitDefaultCompletionCmd()
