@@ -106,7 +106,7 @@ func (c Config) WithDefaults() Config {
 		if c.TLS.Certificate != "" {
 			scheme = "https://"
 		}
-		local := connectAddress(c.Listen)
+		local := c.ConnectAddress()
 		c.PublicURLs, c.noPublicURL = []string{scheme + local}, local != c.Listen
 	}
 	if len(c.Paths) == 0 {
@@ -127,14 +127,14 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// connectAddress returns the address to connect to for one to listen on: localhost
-// where the server listens on every address.
-func connectAddress(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
+// ConnectAddress returns the host and port at which this machine reaches Listen:
+// localhost where the server listens on every address.
+func (c Config) ConnectAddress() string {
+	host, port, err := net.SplitHostPort(c.Listen)
 	if addr, parseErr := netip.ParseAddr(host); err == nil && (host == "" || parseErr == nil && addr.IsUnspecified()) {
 		return net.JoinHostPort("localhost", port)
 	}
-	return listen
+	return c.Listen
 }
 
 // WithDefaults returns a copy with the defaults of the keys that were left out.
@@ -172,7 +172,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}
 	c.TLS.Validate(fault)
 	for i, u := range c.PublicURLs {
-		isDefault := strings.HasSuffix(u, "://"+connectAddress(c.Listen)) // its problem is that of listen
+		isDefault := strings.HasSuffix(u, "://"+c.ConnectAddress()) // its problem is that of listen
 		if problem := c.publicURLProblem(u); problem != "" && !isDefault {
 			fault(fmt.Sprintf("public_urls[%d]", i), problem)
 		}

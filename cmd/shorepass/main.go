@@ -10,6 +10,7 @@
 //	shorepass hash              hash a local user's password
 //	shorepass registry-config   print the block that a registry needs
 //	shorepass config            show the effective configuration
+//	shorepass support           print what a bug report needs, without secrets
 //	shorepass version           print the version
 //
 // This package parses flags, wires the packages together and prints.
@@ -81,7 +82,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o), newUnlock(&o),
-		newKeys(&o), newHash(), newRegistryConfig(&o), newConfig(&o), newVersion(),
+		newKeys(&o), newHash(), newRegistryConfig(&o), newConfig(&o), newSupport(&o), newVersion(),
 	)
 	addCompletions(root, &o)
 	root.InitDefaultCompletionCmd()
