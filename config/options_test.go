@@ -59,8 +59,8 @@ table    = [{ file = "d.pem" }]
 		"ca": o.TLS.CA, "key": o.TLS.Key, "certificate": o.TLS.Certificate, "server_name": o.TLS.ServerName,
 	}
 	want := map[string]string{
-		"read": "/etc/shorepass/a.pem", "write": "/etc/shorepass/out.log", "reread": "/etc/shorepass/leaf.pem",
-		"to": "file:/etc/shorepass/audit.log", "store": "sqlite:/etc/shorepass/shorepass.db",
+		"read": "/etc/shorepass/a.pem", "write": "/var/lib/shorepass/out.log", "reread": "/etc/shorepass/leaf.pem",
+		"to": "file:/var/lib/shorepass/audit.log", "store": "sqlite:/var/lib/shorepass/shorepass.db",
 		"list": "/etc/shorepass/b.pem /abs/c.pem", "plain": "plain", "optional": "/etc/shorepass/optional.pem", "table": "/etc/shorepass/d.pem",
 		"ca": "/etc/shorepass/ca.pem", "key": "/run/credentials/shorepass.service/key", "certificate": "", "server_name": "name",
 	}
@@ -76,6 +76,41 @@ table    = [{ file = "d.pem" }]
 		"/etc/shorepass/d.pem", "/etc/shorepass/optional.pem", "/run/credentials/shorepass.service/key"}
 	if diff := cmp.Diff(wantFiles, files); diff != "" {
 		t.Errorf("files to watch (-want +got):\n%s", diff)
+	}
+}
+
+func TestDataFolder(t *testing.T) {
+	for _, tt := range []struct{ configuration, want string }{
+		{"/etc/shorepass", "/var/lib/shorepass"},
+		{"/etc/shorepass/staging", "/var/lib/shorepass/staging"},
+		{"/etc/shorepass-old", "/etc/shorepass-old"},
+		{"/etc", "/etc"},
+		{"/home/ann/shorepass", "/home/ann/shorepass"},
+		{"/mnt/etc/shorepass", "/mnt/etc/shorepass"},
+	} {
+		if got := dataFolder(tt.configuration); got != tt.want {
+			t.Errorf("dataFolder(%q) = %q, want %q", tt.configuration, got, tt.want)
+		}
+	}
+}
+
+// TestDefaultStoreMeansWhatItSays: the default, written out, names the same file.
+func TestDefaultStoreMeansWhatItSays(t *testing.T) {
+	for folder, want := range map[string]string{
+		"/etc/shorepass": "sqlite:/var/lib/shorepass/data/shorepass.db",
+		"/srv/registry":  "sqlite:/srv/registry/data/shorepass.db",
+	} {
+		for _, text := range []string{minimal, minimal + "[session]\nstore = \"sqlite:data/shorepass.db\"\n"} {
+			l := newLoader("shorepass.toml", folder, kinds)
+			l.text.data = []byte(text)
+			cfg, err := l.load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := cfg.Session.Store.Reveal(); got != want {
+				t.Errorf("the store of a configuration in %s is %s, want %s", folder, got, want)
+			}
+		}
 	}
 }
 

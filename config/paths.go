@@ -12,7 +12,7 @@ import (
 //
 //	path:"read"         a file that is read; a change of it needs a reload
 //	path:"reread"       a file that its package rereads by itself when it changes
-//	path:"write"        a file that is written; a change of it needs no reload
+//	path:"write"        a file that is written, see [dataFolder]; a change of it needs no reload
 //	path:"write,file:"  the same, for values with the scheme "file:"
 //
 // The option is text, a list of texts or a secret (the address of a store can contain
@@ -24,7 +24,11 @@ func (l *loader) resolve(at, tag, value string) string {
 	if use == "" || !ok || name == "" {
 		return value
 	}
-	full, err := l.locate(name)
+	folder := l.folder
+	if use == "write" {
+		folder = dataFolder(folder)
+	}
+	full, err := locate(folder, name)
 	switch {
 	case err != nil && !l.readsSecret(at):
 		l.faults.unread[at] = true
@@ -42,20 +46,38 @@ func (l *loader) resolve(at, tag, value string) string {
 // credentials is the placeholder in paths for the folder of systemd's credentials.
 const credentials = "$CREDENTIALS_DIRECTORY"
 
-// locate makes a path of the configuration absolute. A relative path is relative to the
-// folder of the configuration, not to the working directory, which differs between a
-// terminal and a service manager. $CREDENTIALS_DIRECTORY at the start is the folder of
-// the files that LoadCredential names in the systemd unit; no other variable is expanded.
-func (l *loader) locate(name string) (string, error) {
+// Folders of the Filesystem Hierarchy Standard: for configurations, which a program
+// cannot write to in a container or under a hardened service manager, and for its data.
+const (
+	systemConfig = "/etc/shorepass"
+	systemData   = "/var/lib/shorepass"
+)
+
+// dataFolder returns the folder that the paths of written files are relative to: the
+// folder of the configuration, or its place below /var/lib/shorepass if it is
+// /etc/shorepass or below. It depends on nothing else, so that a command in a
+// terminal finds what the service has written.
+func dataFolder(configuration string) string {
+	if configuration == systemConfig || strings.HasPrefix(configuration, systemConfig+"/") {
+		return systemData + strings.TrimPrefix(configuration, systemConfig)
+	}
+	return configuration
+}
+
+// locate makes a path of the configuration absolute. A relative path is relative to
+// folder, not to the working directory, which differs between a terminal and a service
+// manager. $CREDENTIALS_DIRECTORY at the start is the folder of the files that
+// LoadCredential names in the systemd unit; no other variable is expanded.
+func locate(folder, name string) (string, error) {
 	if rest, ok := strings.CutPrefix(name, credentials+"/"); ok {
-		folder := os.Getenv(credentials[1:])
-		if folder == "" {
+		credentialsFolder := os.Getenv(credentials[1:])
+		if credentialsFolder == "" {
 			return "", fmt.Errorf("%s is not set; start with LoadCredential in the systemd unit, or write a path", credentials)
 		}
-		return filepath.Join(folder, rest), nil
+		return filepath.Join(credentialsFolder, rest), nil
 	}
 	if filepath.IsAbs(name) {
 		return filepath.Clean(name), nil
 	}
-	return filepath.Join(l.folder, name), nil
+	return filepath.Join(folder, name), nil
 }

@@ -38,8 +38,9 @@ The file is TOML 1.0, and strict: an unknown key is an error that names its line
 - A **duration** is a string such as ` + "`\"90s\"`, `\"5m\"`, `\"12h\"`, `\"90d\"` or `\"1d12h\"`" + `.
 - A **secret** is a string, ` + "`{ file = \"…\" }` or `{ env = \"…\" }`" + `. A world-readable file is refused; one newline at its
   end is removed. A secret is never printed.
-- The path of a **file** is relative to the folder of the configuration. ` + "`$CREDENTIALS_DIRECTORY/…`" + ` is a file of systemd's
-  ` + "`LoadCredential`" + `.
+- The path of a **file** is relative to the folder of the configuration. A file that shorepass writes (the store, the
+  audit log) is relative to ` + "`/var/lib/shorepass`" + ` if the configuration is in
+  ` + "`/etc/shorepass`" + `, which can so be read-only. ` + "`$CREDENTIALS_DIRECTORY/…`" + ` is a file of systemd's ` + "`LoadCredential`" + `.
 - The configuration and every file that it names are checked every two seconds; a change causes a reload, as SIGHUP does.
   A configuration with a fault is logged, and the old one stays in force. If a changed key needs a restart, the log names
   it.

@@ -75,7 +75,7 @@ func (l *loader) secret(at string, value any) (secret.Text, error) {
 
 // secretFile reads a secret from a file, without one newline at its end.
 func (l *loader) secretFile(name string) (secret.Text, error) {
-	full, err := l.locate(name)
+	full, err := locate(l.folder, name)
 	if err != nil {
 		return secret.Text{}, err
 	}

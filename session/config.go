@@ -103,7 +103,8 @@ type Config struct {
 	PerPerson int `toml:"per_person"`
 }
 
-// defaultStore is a file in a folder of its own, next to the configuration.
+// defaultStore is a file in a folder of its own, since a mounted volume can have a mode
+// that others may read.
 const defaultStore = "sqlite:data/shorepass.db"
 
 const day = 24 * time.Hour
