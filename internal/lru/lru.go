@@ -17,6 +17,15 @@ type Cache[K comparable, V any] struct {
 	weigh  func(V) int
 	items  map[K]*item[K, V]
 	root   item[K, V] // of a ring: root.next is the most recently used item, root.prev the least
+	stats  Stats      // without Entries
+}
+
+// Stats says what a cache holds, and what it did since it was made.
+type Stats struct {
+	Entries   int
+	Hits      uint64 // of Get and GetIf
+	Misses    uint64 // of Get and GetIf
+	Evictions uint64 // of entries that were deleted to stay within the bound
 }
 
 type item[K comparable, V any] struct {
@@ -40,16 +49,33 @@ func NewWeighted[K comparable, V any](bound int, weigh func(V) int) *Cache[K, V]
 }
 
 // Get returns the value of key, and counts as a use of the entry.
-func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
+func (c *Cache[K, V]) Get(key K) (value V, ok bool) { return c.GetIf(key, nil) }
+
+// GetIf is Get for entries that can be invalid, such as expired ones: the value of an
+// entry for which valid returns false is not returned, and counts as a miss. The entry
+// stays.
+func (c *Cache[K, V]) GetIf(key K, valid func(V) bool) (value V, ok bool) {
 	i, ok := c.items[key]
-	if !ok {
+	if !ok || valid != nil && !valid(i.value) {
+		c.stats.Misses++
 		return value, false
 	}
+	c.stats.Hits++
 	if c.root.next != i { // the most recently used entry needs no move
 		i.unlink()
 		c.pushFront(i)
 	}
 	return i.value, true
+}
+
+// Peek returns the value of key. It counts neither as a use of the entry nor as a hit
+// or miss.
+func (c *Cache[K, V]) Peek(key K) (value V, ok bool) {
+	i, ok := c.items[key]
+	if ok {
+		value = i.value
+	}
+	return value, ok
 }
 
 // Put sets the value of key, which counts as a use, and evicts the least
@@ -61,6 +87,7 @@ func (c *Cache[K, V]) Put(key K, value V) {
 	c.pushFront(i)
 	for c.weight += c.weigh(value); c.weight > c.bound; {
 		c.Delete(c.root.prev.key)
+		c.stats.Evictions++
 	}
 }
 
@@ -96,6 +123,13 @@ func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 
 // Len returns the number of entries.
 func (c *Cache[K, V]) Len() int { return len(c.items) }
+
+// Stats returns the number of entries and the counters.
+func (c *Cache[K, V]) Stats() Stats {
+	s := c.stats
+	s.Entries = c.Len()
+	return s
+}
 
 func (c *Cache[K, V]) pushFront(i *item[K, V]) {
 	i.prev, i.next = &c.root, c.root.next

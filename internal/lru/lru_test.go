@@ -129,3 +129,25 @@ func TestAgainstSlice(t *testing.T) {
 		}
 	}
 }
+
+func TestStats(t *testing.T) {
+	c := lru.New[string, int](2)
+	c.Put("a", 1)
+	c.Put("b", 2)
+	c.Put("c", 3) // evicts a
+	c.Put("c", 4) // replaces, which is no eviction
+	c.Get("a")
+	c.Get("b")
+	c.Peek("b")
+	c.Peek("a")
+	even := func(v int) bool { return v%2 == 0 }
+	c.GetIf("c", even)
+	c.Put("c", 5)
+	if v, ok := c.GetIf("c", even); v != 0 || ok {
+		t.Errorf("GetIf of an invalid entry = %d, %t", v, ok)
+	}
+	c.Delete("c")
+	if got, want := c.Stats(), (lru.Stats{Entries: 1, Hits: 2, Misses: 2, Evictions: 1}); got != want {
+		t.Errorf("Stats = %+v, want %+v", got, want)
+	}
+}

@@ -35,6 +35,7 @@ var errFull = errors.New("too many wait already")
 // Semaphore is a counting semaphore with a bounded, fair queue. It is safe for
 // concurrent use.
 type Semaphore struct {
+	slots, queue  int // bounds, of all keys
 	heldPerKey    int // most slots of one key
 	waitingPerKey int // most waiting requests of one key
 
@@ -57,9 +58,20 @@ type keyState struct {
 // requests.
 func New(slots, waiting int) *Semaphore {
 	return &Semaphore{
+		slots: slots, queue: waiting,
 		heldPerKey: quarter(slots), waitingPerKey: quarter(waiting),
 		free: slots, queueRoom: waiting, keys: make(map[string]*keyState),
 	}
+}
+
+// Stats are gauges of a semaphore.
+type Stats struct{ Held, Free, Waiting int }
+
+// Stats returns how many slots are held and free, and how many requests wait.
+func (s *Semaphore) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{Held: s.slots - s.free, Free: s.free, Waiting: s.queue - s.queueRoom}
 }
 
 func quarter(of int) int { return max(1, of/4) }

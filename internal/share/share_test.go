@@ -206,3 +206,27 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("%d keys, %d free slots and queue room for %d are left, want 0, %d, 1000", len(s.keys), s.free, s.queueRoom, slots)
 	}
 }
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(2, 8)
+		release, err := s.Acquire(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			if release, err := s.Acquire(t.Context(), "a"); err == nil { // its key has its quarter
+				release()
+			}
+		}()
+		synctest.Wait()
+		if got, want := s.Stats(), (Stats{Held: 1, Free: 1, Waiting: 1}); got != want {
+			t.Errorf("Stats = %+v, want %+v", got, want)
+		}
+		release()
+		synctest.Wait()
+		if got, want := s.Stats(), (Stats{Free: 2}); got != want {
+			t.Errorf("Stats after the release = %+v, want %+v", got, want)
+		}
+	})
+}
