@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/syslog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"shorepass/internal/durable"
 )
 
 // Audit writes the audit log: one JSON line for each decision. It is safe for
@@ -73,8 +74,8 @@ func (c AuditConfig) Check() error {
 	case isFile:
 		err = checkAuditFile(path)
 	case c.To == "syslog":
-		var w *syslog.Writer
-		if w, err = syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_INFO, "shorepass"); err == nil {
+		var w io.Closer
+		if w, err = dialLocalSyslog(); err == nil {
 			err = w.Close()
 		}
 	}
@@ -92,11 +93,7 @@ func checkAuditFile(path string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	const change = 2 | 1 // W_OK and X_OK of access(2)
-	if err := syscall.Access(filepath.Dir(path), change); err != nil {
-		return &fs.PathError{Op: "make a file in", Path: filepath.Dir(path), Err: err}
-	}
-	return nil
+	return durable.CheckWritable(filepath.Dir(path))
 }
 
 // openAuditFile opens an audit file. A named pipe without a reader is an error, as it is
@@ -132,7 +129,7 @@ func endsWithinLine(path string) bool {
 }
 
 func openSyslog() (io.WriteCloser, error) {
-	w, err := syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_INFO, "shorepass")
+	w, err := dialLocalSyslog()
 	if err != nil {
 		return nil, err
 	}

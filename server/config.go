@@ -76,7 +76,7 @@ type Config struct {
 // AuditConfig is the [audit] table: the audit log has one line for each decision.
 type AuditConfig struct {
 	// To is the target of the audit log: "stdout" (default), "file:PATH",
-	// "syslog" or "off".
+	// "syslog" (not on Windows) or "off".
 	To string `toml:"to" path:"write,file:" reload:"restart"`
 
 	// Groups are the groups of the person that a line contains: "watched"
@@ -264,6 +264,8 @@ func (c AuditConfig) Validate(fault func(key, problem string)) {
 	file, isFile := strings.CutPrefix(c.To, "file:")
 	switch {
 	case isFile && file != "":
+	case c.To == "syslog" && !hasLocalSyslog:
+		fault("to", "\"syslog\" is the daemon of this machine, and Windows has none; write \"stdout\" or \"file:PATH\"")
 	case slices.Contains([]string{"stdout", "syslog", "off"}, c.To):
 	default:
 		fault("to", fmt.Sprintf("%q is not one of \"stdout\", \"file:PATH\", \"syslog\", \"off\"", c.To))

@@ -121,7 +121,7 @@ func readAll(f *os.File, name string, limit int64) ([]byte, State, error) {
 	if err != nil {
 		return nil, State{}, err
 	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&0o002 != 0 {
+	if info.Mode().IsRegular() && Permissions(info)&0o002 != 0 {
 		return nil, State{info}, fmt.Errorf("%w %s; chmod o-w it", ErrWorldWritable, name)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
@@ -176,13 +176,4 @@ func Create(name string, data []byte, mode fs.FileMode) (err error) {
 		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(name))
 	}
 	return nil
-}
-
-// syncFolder syncs a folder (fsync), so that a new name in it survives a crash.
-func syncFolder(folder string) error {
-	f, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

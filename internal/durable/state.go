@@ -39,14 +39,14 @@ func (s State) Equal(other State) bool {
 func (s State) Exists() bool { return s.info != nil }
 
 // WorldReadable reports whether every account of the machine may read the file.
-func (s State) WorldReadable() bool { return s.info != nil && s.info.Mode().Perm()&0o004 != 0 }
+func (s State) WorldReadable() bool { return s.Mode()&0o004 != 0 }
 
 // Mode returns the permission bits.
 func (s State) Mode() fs.FileMode {
 	if s.info == nil {
 		return 0
 	}
-	return s.info.Mode().Perm()
+	return Permissions(s.info)
 }
 
 // ModTime returns when the file was last written, or the zero Time.

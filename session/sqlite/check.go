@@ -6,7 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"shorepass/internal/durable"
 )
 
 // Check reports whether the file exists, and whether Open would accept its mode and
@@ -39,20 +40,13 @@ func Check(file string) (exists bool, err error) {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return true, access(file, writable)
+	return true, checkWritable(file)
 }
 
-// The modes of access(2).
-const (
-	searchable = 1
-	writable   = 2
-)
-
-func checkWritable(folder string) error { return access(folder, writable|searchable) }
-
-func access(name string, mode uint32) error {
-	if err := syscall.Access(name, mode); err != nil {
-		return fmt.Errorf("the store cannot be written: %w", &fs.PathError{Op: "access", Path: name, Err: err})
+// checkWritable checks a file, or a folder in which SQLite makes files.
+func checkWritable(name string) error {
+	if err := durable.CheckWritable(name); err != nil {
+		return fmt.Errorf("the store cannot be written: %w", err)
 	}
 	return nil
 }

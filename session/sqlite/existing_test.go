@@ -180,7 +180,7 @@ func TestOpenExistingReadOnly(t *testing.T) {
 	asOrdinaryUser(t, folder, func() {
 		for _, tt := range []struct{ folder, file os.FileMode }{{0o700, 0o400}, {0o500, 0o600}, {0o500, 0o400}, {0o700, 0}} {
 			must(t, errors.Join(os.Chmod(file, tt.file), os.Chmod(folder, tt.folder)))
-			doesNotOpen(t, file, "the store cannot be written: access ")
+			doesNotOpen(t, file, "the store cannot be written: write to ")
 			must(t, errors.Join(os.Chmod(folder, 0o700), os.Chmod(file, 0o600)))
 		}
 		s, err := sqlite.OpenExisting(t.Context(), file)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"shorepass/internal/durable"
 	"shorepass/session"
 )
 
@@ -49,8 +50,8 @@ func checkFolder(folder string) error {
 	if err != nil {
 		return fmt.Errorf("check the folder of the store: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("others may read the folder of the store, %s (mode %v); run: chmod 700 %s, or name a file in a folder that does not exist yet", folder, info.Mode().Perm(), folder)
+	if mode := durable.Permissions(info); mode&0o077 != 0 {
+		return fmt.Errorf("others may read the folder of the store, %s (mode %v); run: chmod 700 %s, or name a file in a folder that does not exist yet", folder, mode, folder)
 	}
 	return nil
 }
@@ -75,8 +76,8 @@ func checkFile(name string) error {
 		return fmt.Errorf("check the store: %w", err)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("the store %s is not a file", name)
-	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("others may read the store, %s (mode %v); run: chmod 600 %s", name, info.Mode().Perm(), name)
+	case durable.Permissions(info)&0o077 != 0:
+		return fmt.Errorf("others may read the store, %s (mode %v); run: chmod 600 %s", name, durable.Permissions(info), name)
 	}
 	return nil
 }
