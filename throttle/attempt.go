@@ -45,6 +45,7 @@ const (
 func (a *Attempt) Reserve(ctx context.Context, account Account) (Answer, error) {
 	a.setAccount(account)
 	answer, err := a.awaitAndReserve(ctx)
+	a.t.counters.countAnswer(answer, err)
 	switch {
 	case err != nil:
 		a.leaveCall()
@@ -116,12 +117,13 @@ func (t *Throttle) accountKey(provider, subject string, name MAC) MAC {
 // tryReserve applies reserve to the rows by compare-and-swap, beginning with the
 // rows as they were read. The error is that of reserve, or one of ctx.
 func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
+	var before, after windows
 	err = a.rows.update(ctx, func(now time.Time) ([]Change, error) {
 		w, err := a.admit(now)
 		if err != nil {
 			return nil, err
 		}
-		var after windows
+		before = w
 		after, answer, err = reserve(w, a.limitedRequest(), now)
 		if err != nil {
 			return nil, err
@@ -130,6 +132,9 @@ func (a *Attempt) tryReserve(ctx context.Context) (answer Answer, err error) {
 		a.nameOnly = answer.Verdict != Ask && len(after.name.entries) > len(w.name.entries)
 		return a.windowChanges(w, after), nil
 	})
+	if err == nil {
+		a.t.counters.countFilled(before, after, a.limitedRequest())
+	}
 	return answer, err
 }
 
@@ -144,18 +149,25 @@ func (a *Attempt) ReserveName(ctx context.Context) error {
 	if err := a.rows.readWritten(ctx); err != nil {
 		return err
 	}
-	return a.rows.update(ctx, func(now time.Time) ([]Change, error) {
+	var before, after windows
+	err := a.rows.update(ctx, func(now time.Time) ([]Change, error) {
 		w, err := a.admit(now)
 		if err != nil {
 			return nil, err
 		}
-		after, err := reserveName(w, a.limitedRequest(), now)
+		before = w
+		after, err = reserveName(w, a.limitedRequest(), now)
 		if err != nil {
 			return nil, err
 		}
 		a.nameOnly = len(after.name.entries) > len(w.name.entries)
 		return a.windowChanges(w, after), nil
 	})
+	if err == nil {
+		a.t.counters.countFilled(before, after, a.limitedRequest())
+	}
+	a.t.counters.countRefusal(err)
+	return err
 }
 
 func (a *Attempt) paddingKey() MAC { return a.t.hasher.MAC("padding", string(a.req.name[:])) }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"shorepass/internal/latency"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 	storeRetry = 5 * time.Second
 )
 
-// Operations of a store, as the log names them.
+// Operations of a store, as the log and the metrics name them.
 const (
 	storeRead  = "read"
 	storeWrite = "write"
@@ -29,10 +31,23 @@ const (
 type breakerStore struct {
 	store Store
 	log   *slog.Logger
+	calls *latency.Recorder
 
 	mu     sync.Mutex
 	failed string    // the operation that failed; "" while the circuit is closed
 	retry  time.Time // while the circuit is open: no call before this time
+	opened uint64    // how often the circuit opened
+}
+
+func newBreakerStore(store Store, log *slog.Logger) *breakerStore {
+	return &breakerStore{store: store, log: log, calls: latency.New(storeRead, storeWrite)}
+}
+
+// state reports whether the circuit is open, and how often it has opened.
+func (b *breakerStore) state() (open bool, opened uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed != "", b.opened
 }
 
 // errDown says that the circuit is open: the store does not answer.
@@ -49,7 +64,9 @@ func (b *breakerStore) do(ctx context.Context, op string, call func(context.Cont
 	}
 	limited, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	began := time.Now()
 	err := call(limited, b.store)
+	b.calls.Record(op, began, err != nil && !errors.Is(err, ErrConflict) && ctx.Err() == nil)
 	switch {
 	case err == nil, errors.Is(err, ErrConflict):
 		b.record(op, nil)
@@ -87,6 +104,7 @@ func (b *breakerStore) record(op string, err error) {
 	case err != nil:
 		b.failed, b.retry = op, time.Now().Add(storeRetry)
 		if was == "" {
+			b.opened++
 			b.log.Warn("the store of the throttle does not answer; until it does, each replica counts wrong passwords for itself, with half the limit", "could_not", op, "error", err)
 		}
 	case was == storeWrite && op == storeRead:

@@ -97,9 +97,15 @@ func (n *proofCache) isDue(key cachedProof) bool {
 	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if written, ok := n.cache.Get(key); ok && now.Sub(written) < proofRewrite {
+	if _, ok := n.cache.GetIf(key, func(written time.Time) bool { return now.Sub(written) < proofRewrite }); ok {
 		return false
 	}
 	n.cache.Put(key, now)
 	return true
+}
+
+func (n *proofCache) stats() lru.Stats {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cache.Stats()
 }

@@ -37,8 +37,13 @@ func newRefusals() *refusals { return &refusals{cache: lru.New[MAC, refusal](max
 func (r *refusals) find(key, state MAC) (found refusal, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found, ok = r.cache.Get(key)
-	return found, ok && found.state == state && time.Now().Before(found.until)
+	return r.cache.GetIf(key, func(v refusal) bool { return v.state == state && time.Now().Before(v.until) })
+}
+
+func (r *refusals) stats() lru.Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cache.Stats()
 }
 
 // put caches a refusal if isCurrent returns true.

@@ -139,6 +139,7 @@ type Throttle struct {
 	proofs   proofCache
 	writes   writes
 	asking   atomic.Int64
+	counters counters
 }
 
 // retrySoon is the wait of a client from whose address too many logins wait.
@@ -148,7 +149,7 @@ const retrySoon = 3 * time.Second
 // at least 32 bytes that all replicas share, and that is not in the store.
 func New(store Store, key []byte, cfg Config, log *slog.Logger) *Throttle {
 	t := &Throttle{
-		store:    &breakerStore{store: store, log: log},
+		store:    newBreakerStore(store, log),
 		memory:   NewMemoryStore(),
 		hasher:   NewHasher(key),
 		queues:   addressQueues{queues: make(map[string]*addressQueue)},
@@ -173,6 +174,7 @@ func (t *Throttle) Reload(cfg Config) {
 func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
 	a := t.newAttempt(g)
 	if err := a.begin(ctx); err != nil {
+		t.counters.countRefusal(err)
 		a.End()
 		return nil, err
 	}
@@ -180,9 +182,11 @@ func (t *Throttle) Begin(ctx context.Context, g Guess) (*Attempt, error) {
 }
 
 // Check returns the error with which Begin would refuse a guess without waiting in
-// the queue of its address, or nil. It counts nothing.
+// the queue of its address, or nil. It counts no password.
 func (t *Throttle) Check(ctx context.Context, g Guess) error {
-	return t.newAttempt(g).readAndAdmit(ctx)
+	err := t.newAttempt(g).readAndAdmit(ctx)
+	t.counters.countRefusal(err)
+	return err
 }
 
 // begin checks the rate limits, and waits for the attempt's turn in the queue of its
@@ -221,16 +225,3 @@ func (a *Attempt) readAndAdmit(ctx context.Context) error {
 // Close waits until all outcomes that were settled are written. Outcomes that are
 // settled later are written before Settle returns.
 func (t *Throttle) Close() { t.writes.close() }
-
-// Stats are gauges.
-type Stats struct {
-	Asking    int // passwords that providers are proving now
-	Addresses int // addresses from which a login is in progress
-}
-
-// Stats returns the gauges as of now.
-func (t *Throttle) Stats() Stats {
-	t.queues.mu.Lock()
-	defer t.queues.mu.Unlock()
-	return Stats{Asking: int(t.asking.Load()), Addresses: len(t.queues.queues)}
-}
