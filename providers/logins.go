@@ -81,6 +81,13 @@ func (l *logins) leave(name string) {
 	l.working.Done()
 }
 
+// inProgress returns the number of logins in progress.
+func (l *logins) inProgress() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
+}
+
 // do leads the call under key, or waits for that of an equal login. The error is that
 // of a wait which ends with ctx; the error of the login is in the call.
 func (l *logins) do(ctx context.Context, ends time.Time, key throttle.MAC, ask func(context.Context) (*Identity, error)) (_ *call, lead bool, err error) {

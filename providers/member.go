@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"shorepass/internal/fold"
 	"shorepass/internal/secret"
@@ -27,6 +28,7 @@ type member struct {
 	requireFolded globs // for names of a provider that ignores case
 
 	refusalTimes durations // of refused passwords, Lookup included
+	calls        calls
 
 	log    *slog.Logger
 	warned atomic.Bool // the warning about a group with another provider's prefix was logged
@@ -40,6 +42,7 @@ func newMember(p Provider, config Config) *member {
 		config:             config,
 		match:              compileLoginGlobs(config.Match),
 		require:            compileGlobs(config.RequireGroups),
+		calls:              newCalls(),
 	}
 	m.requireFolded = make(globs, len(m.require))
 	for i, g := range m.require {
@@ -54,7 +57,9 @@ func newMember(p Provider, config Config) *member {
 // lookup asks the provider for an account. An account that was found is not yet recorded as
 // available: the Prove that follows may show the contrary.
 func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
+	began := time.Now()
 	account, err := m.provider.Lookup(ctx, login)
+	m.calls.record(callLookup, began, err)
 	switch {
 	case err != nil:
 		return nil, m.recordAnswer(err)
@@ -65,17 +70,23 @@ func (m *member) lookup(ctx context.Context, login Login) (*Account, error) {
 }
 
 func (m *member) prove(ctx context.Context, account *Account, password LoginPassword) (*Identity, error) {
+	began := time.Now()
 	found, err := account.Prove(ctx, password)
+	m.calls.record(callProve, began, err)
 	return found, m.recordPersonAnswer(notMineIsRejected(err))
 }
 
 func (m *member) verifyIDToken(ctx context.Context, token secret.Text) (*Identity, error) {
+	began := time.Now()
 	found, err := m.idTokens.VerifyIDToken(ctx, token)
+	m.calls.record(callIDToken, began, err)
 	return found, m.recordAnswer(notMineIsRejected(err))
 }
 
 func (m *member) redeemRefreshToken(ctx context.Context, token secret.Text) (*Identity, error) {
+	began := time.Now()
 	found, err := m.refresh.RedeemRefreshToken(ctx, token)
+	m.calls.record(callRefresh, began, err)
 	return found, m.recordPersonAnswer(notMineIsRejected(err))
 }
 
@@ -83,7 +94,9 @@ func (m *member) revalidate(ctx context.Context, id *Identity) (*Identity, error
 	if m.revalidator == nil {
 		return nil, m.recordAnswer(ErrCannotRevalidate)
 	}
+	began := time.Now()
 	found, err := m.revalidator.Revalidate(ctx, id)
+	m.calls.record(callAgain, began, err)
 	if m.revalidator.PerSignIn() {
 		return found, m.recordPersonAnswer(err) // the request had the person's own token
 	}

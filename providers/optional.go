@@ -26,6 +26,7 @@ type optionalInterfaces struct {
 	domains        DomainOwner
 	padder         Padder
 	logSetter      LogSetter
+	peerReporter   PeerReporter
 }
 
 func assertInterfaces(p Provider) optionalInterfaces {
@@ -45,6 +46,7 @@ func assertInterfaces(p Provider) optionalInterfaces {
 	a.domains, _ = p.(DomainOwner)
 	a.padder, _ = p.(Padder)
 	a.logSetter, _ = p.(LogSetter)
+	a.peerReporter, _ = p.(PeerReporter)
 	return a
 }
 

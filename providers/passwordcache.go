@@ -32,6 +32,8 @@ type cachedPassword struct {
 	until    time.Time
 }
 
+func (c cachedPassword) isValid() bool { return time.Now().Before(c.until) }
+
 func newPasswordCache() *passwordCache {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
@@ -54,7 +56,10 @@ func (p *passwordCache) callKey(key throttle.MAC, offline, proof bool) throttle.
 func (p *passwordCache) get(key throttle.MAC) *Identity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r, _ := p.find(key)
+	r, ok := p.right.GetIf(key, cachedPassword.isValid)
+	if !ok {
+		p.right.Delete(key) // if it has expired
+	}
 	return r.identity
 }
 
@@ -63,18 +68,15 @@ func (p *passwordCache) get(key throttle.MAC) *Identity {
 func (p *passwordCache) wasProvedAt(key throttle.MAC, from netip.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r, ok := p.find(key)
-	return ok && from.IsValid() && r.from == from
+	r, ok := p.right.Peek(key)
+	return ok && r.isValid() && from.IsValid() && r.from == from
 }
 
-// find returns the entry under key, unless it has expired. p.mu is held.
-func (p *passwordCache) find(key throttle.MAC) (cachedPassword, bool) {
-	r, ok := p.right.Get(key)
-	if ok && !time.Now().Before(r.until) {
-		p.right.Delete(key)
-		return cachedPassword{}, false
-	}
-	return r, ok
+// stats returns the number of entries, expired ones included, and the counters.
+func (p *passwordCache) stats() lru.Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.right.Stats()
 }
 
 // currentEpoch returns the epoch for put. Call it before a provider is asked.

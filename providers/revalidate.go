@@ -91,7 +91,10 @@ func (m *member) revoke(ctx context.Context, refreshToken secret.Text) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, chainLimit)
 	defer cancel()
-	if err := m.revoker.Revoke(ctx, refreshToken); err != nil {
+	began := time.Now()
+	err := m.revoker.Revoke(ctx, refreshToken)
+	m.calls.record(callRevoke, began, err)
+	if err != nil {
 		return fmt.Errorf("provider %s: %w", m.config.Name, err)
 	}
 	return nil

@@ -16,10 +16,12 @@ import (
 // The error is a [*wireError]: there is no answer.
 func (c *conn) bind(ctx context.Context, timeout time.Duration, dn string, password secret.Text, policyControl bool) (bindResponse, error) {
 	var response bindResponse
+	began := time.Now()
 	err := c.do(ctx, timeout, shortResponse, func(l *ldap.Conn) (err error) {
 		response, err = sendBind(l, dn, password, policyControl)
 		return err
 	})
+	c.requests.Record(requestBind, began, isFailure(err) || busyOrUnavailable(response.err()))
 	return response, err
 }
 

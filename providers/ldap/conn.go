@@ -8,6 +8,8 @@ import (
 	"time"
 
 	ldap "github.com/go-ldap/ldap/v3"
+
+	"shorepass/internal/latency"
 )
 
 // conn is one connection to a server. One operation at a time uses it, and the
@@ -18,8 +20,9 @@ type conn struct {
 	wire      *wire
 	tls       *tls.Conn // nil without TLS
 	server    *server
-	trial     *trial // for which the connection was opened, or nil; ended once it is idle
-	epoch     int    // of the server when the connection was opened
+	requests  *latency.Recorder // set by the pool that opened it
+	trial     *trial            // for which the connection was opened, or nil; ended once it is idle
+	epoch     int               // of the server when the connection was opened
 	opened    time.Time
 	idleSince time.Time // the last checkin
 	reused    bool      // it was idle before this checkout

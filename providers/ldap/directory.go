@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shorepass/internal/latency"
 	"shorepass/internal/secret"
 )
 
@@ -36,6 +37,7 @@ type directory struct {
 
 	names        namesCache
 	slowAccounts *slowAccounts
+	requests     *latency.Recorder
 	referrals    atomic.Int64 // referrals and references that were not followed
 
 	mu             sync.Mutex
@@ -54,11 +56,11 @@ func newDirectory(cfg Config) (*directory, error) {
 		encrypted: cfg.StartTLS || !slices.ContainsFunc(cfg.URLs, func(raw string) bool { return strings.HasPrefix(raw, "ldap:") }),
 		deref:     derefs[cfg.Deref],
 		bindDN:    cfg.BindDN, bindPassword: cfg.BindPassword,
-		slowAccounts: newSlowAccounts(),
+		slowAccounts: newSlowAccounts(), requests: newRequests(),
 	}
-	d.search = newPool(cfg.SearchConnections, list, cfg.Timeout, cfg.DialTimeout)
+	d.search = newPool(cfg.SearchConnections, list, cfg.Timeout, cfg.DialTimeout, d.requests)
 	d.search.prepare = d.bindService
-	d.bind = newPool(cfg.BindConnections, list, cfg.Timeout, cfg.DialTimeout)
+	d.bind = newPool(cfg.BindConnections, list, cfg.Timeout, cfg.DialTimeout, d.requests)
 	d.bind.probeIfDue = d.probeIfDue
 	return d, nil
 }

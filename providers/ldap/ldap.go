@@ -41,6 +41,8 @@ var (
 	_ providers.LogSetter   = (*Provider)(nil)
 	_ providers.Inspector   = (*Provider)(nil)
 	_ providers.GroupLister = (*Provider)(nil)
+
+	_ providers.PeerReporter = (*Provider)(nil)
 )
 
 // New returns a provider. cfg must have its defaults and be valid. New reads the

@@ -51,10 +51,8 @@ func newNameCache() *nameCache {
 func (c *nameCache) get(name string) []group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	found, _ := c.cache.Get(name)
-	if time.Now().After(found.expires) {
-		return nil
-	}
+	now := time.Now()
+	found, _ := c.cache.GetIf(name, func(n cachedName) bool { return !now.After(n.expires) })
 	return found.groups
 }
 

@@ -10,6 +10,7 @@ import (
 
 	ldap "github.com/go-ldap/ldap/v3"
 
+	"shorepass/internal/latency"
 	"shorepass/internal/share"
 )
 
@@ -46,6 +47,8 @@ type pool struct {
 	// a password is only sent to a server that works. Nil: prepare is the probe.
 	probeIfDue func(ctx context.Context, s *server)
 
+	requests *latency.Recorder // of all pools of the directory
+
 	slots *share.Semaphore // each user of a connection holds one, in the share of an account
 
 	mu     sync.Mutex
@@ -54,9 +57,9 @@ type pool struct {
 	users  sync.WaitGroup // operations and probes in flight; close waits for them
 }
 
-func newPool(size int, list *serverList, timeout, dialTimeout time.Duration) *pool {
+func newPool(size int, list *serverList, timeout, dialTimeout time.Duration, requests *latency.Recorder) *pool {
 	return &pool{
-		list: list, timeout: timeout, dialTimeout: dialTimeout,
+		list: list, timeout: timeout, dialTimeout: dialTimeout, requests: requests,
 		slots: share.New(size, size*waitersPerConn),
 	}
 }
@@ -243,10 +246,13 @@ func (p *pool) stale(c *conn) bool {
 func (p *pool) open(ctx context.Context, s *server) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.dialTimeout)
 	defer cancel()
+	began := time.Now()
 	c, err := s.dial(ctx)
+	p.requests.Record(requestConnect, began, err != nil)
 	if err != nil {
 		return nil, err
 	}
+	c.requests = p.requests
 	if p.prepare == nil {
 		return c, nil
 	}

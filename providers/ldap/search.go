@@ -83,11 +83,13 @@ func (d *directory) searchOn(c *conn, q query, names *attributeNames) ([]entry, 
 	}
 	var result *ldap.SearchResult
 	var err error
+	began := time.Now()
 	if q.paged && c.server.hasControl(ldap.ControlTypePaging) {
 		result, err = c.ldap.SearchWithPaging(request, pageSize)
 	} else {
 		result, err = c.ldap.Search(request)
 	}
+	c.requests.Record(requestSearch, began, isFailure(err))
 	if result == nil {
 		return nil, err
 	}

@@ -48,8 +48,9 @@ func newSIDCache() *sidCache {
 func (c *sidCache) get(sid string) (group, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	found, ok := c.cache.Get(sid)
-	return found.group, ok && time.Now().Before(found.expires)
+	now := time.Now()
+	found, ok := c.cache.GetIf(sid, func(s cachedSID) bool { return now.Before(s.expires) })
+	return found.group, ok
 }
 
 func (c *sidCache) put(sid string, g group) {

@@ -13,14 +13,16 @@ import (
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"shorepass/internal/latency"
 	"shorepass/internal/secret"
 )
 
 // client is our client at the provider (RFC 6749, section 2). It is safe for
 // concurrent use.
 type client struct {
-	cfg  Config
-	http *http.Client
+	cfg      Config
+	http     *http.Client
+	requests *latency.Recorder // those to Microsoft Graph included
 }
 
 // revoke revokes a refresh token (RFC 7009) if the provider has an endpoint for
@@ -36,7 +38,7 @@ func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Te
 	ctx, cancel := detachedContext(ctx, c.cfg.Timeout)
 	defer cancel()
 	var trace requestTrace
-	req, err := c.revocationRequest(trace.attach(ctx), m, address, refreshToken)
+	req, err := c.revocationRequest(trace.attach(ctx, requestRevocation), m, address, refreshToken)
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ var errNotADocument = errors.New("the answer is not a discovery document")
 func (c *client) discover(ctx context.Context, address string) (members, time.Duration, error) {
 	var trace requestTrace
 	httpClient, transport := c.normalizing(discoveryMembers)
-	ctx = goidc.ClientContext(trace.attach(ctx), httpClient)
+	ctx = goidc.ClientContext(trace.attach(ctx, requestDiscovery), httpClient)
 	found, err := goidc.NewProvider(goidc.InsecureIssuerURLContext(ctx, c.cfg.Issuer), address)
 	switch answer := transport.answer; {
 	case errors.Is(err, errNotAnObject):
@@ -126,13 +128,13 @@ type response struct {
 	contentType string
 }
 
-// get requests a URL of the provider; bearer is an access token to send, or "".
+// get requests a URL of the provider; operation is the name of the request, and bearer is an access token to send, or "".
 // Any status but 200 is an error. No error quotes the response.
-func (c *client) get(ctx context.Context, address, bearer string) (*response, error) {
+func (c *client) get(ctx context.Context, operation, address, bearer string) (*response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	var trace requestTrace
-	req, err := http.NewRequestWithContext(trace.attach(ctx), http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(trace.attach(ctx, operation), http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -167,7 +167,7 @@ func (d *discovery) fetchKeys(ctx context.Context) (*keySnapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := d.client.get(ctx, address, "")
+	resp, err := d.client.get(ctx, requestKeys, address, "")
 	if err != nil {
 		return nil, fmt.Errorf("read the keys of %s at %s: %w", d.cfg.Issuer, printable(address), err)
 	}

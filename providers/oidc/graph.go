@@ -43,7 +43,7 @@ func newGraph(client *client, discovery *discovery) (*graph, error) {
 	}
 	cfg := client.cfg // of tls only the authorities are for Graph
 	cfg.TLS = tlsconf.Config{CA: cfg.TLS.CA}
-	http, err := newHTTPClient(cfg)
+	http, err := newHTTPClient(cfg, client.requests)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (g *graph) send(ctx context.Context, token secret.Text, method, address str
 		payload = bytes.NewReader(text)
 	}
 	var trace requestTrace
-	req, err := http.NewRequestWithContext(trace.attach(ctx), method, address, payload)
+	req, err := http.NewRequestWithContext(trace.attach(ctx, requestGraph), method, address, payload)
 	if err != nil {
 		return errors.New("the address of the request is malformed")
 	}

@@ -52,10 +52,8 @@ func newGraphNames() *graphNames {
 func (n *graphNames) get(name string) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	found, _ := n.cache.Get(name)
-	if time.Now().After(found.expires) {
-		return nil
-	}
+	now := time.Now()
+	found, _ := n.cache.GetIf(name, func(c cachedIDs) bool { return !now.After(c.expires) })
 	return found.ids
 }
 

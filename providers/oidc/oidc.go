@@ -42,6 +42,7 @@ var (
 	_ providers.Pinger              = (*Provider)(nil)
 	_ providers.LogSetter           = (*Provider)(nil)
 	_ providers.Starter             = (*Provider)(nil)
+	_ providers.PeerReporter        = (*Provider)(nil)
 )
 
 // New returns a provider for a Config that has its defaults and is valid. It
@@ -52,11 +53,12 @@ func New(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	http, err := newHTTPClient(cfg)
+	requests := newRequests()
+	http, err := newHTTPClient(cfg, requests)
 	if err != nil {
 		return nil, err
 	}
-	client := &client{cfg, http}
+	client := &client{cfg, http, requests}
 	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: ctxmutex.New()}
 	keys := newKeyCache(discovery.fetchKeys, log)
 	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer, log); err != nil {

@@ -51,8 +51,9 @@ type requestTrace struct {
 	answered  atomic.Bool // the first byte of the response arrived
 }
 
-// attach returns a context whose request t records.
-func (t *requestTrace) attach(ctx context.Context) context.Context {
+// attach returns a context whose request t records. operation is its name in metrics.
+func (t *requestTrace) attach(ctx context.Context, operation string) context.Context {
+	ctx = context.WithValue(ctx, operationKey{}, operation)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		TLSHandshakeStart:    func() { t.handshake.Store(true) },
 		GotConn:              func(httptrace.GotConnInfo) { t.connected.Store(true) },

@@ -88,7 +88,7 @@ func (c *client) requestTokens(ctx context.Context, m *metadata, grant string, s
 	defer cancel()
 	var trace requestTrace
 	httpClient, transport := c.normalizing(tokenMembers)
-	token, err := send(context.WithValue(trace.attach(ctx), oauth2.HTTPClient, httpClient), config)
+	token, err := send(context.WithValue(trace.attach(ctx, requestToken), oauth2.HTTPClient, httpClient), config)
 	if err == nil {
 		return tokensOf(token), nil
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"shorepass/internal/latency"
 )
 
 // Limits of one response. Discovery documents and key sets of the large providers
@@ -23,9 +25,9 @@ var (
 	errTooManyElements = fmt.Errorf("the provider's answer has more than %d elements", maxElements)
 )
 
-// newHTTPClient returns the client for all requests to the provider. It follows
-// no redirect, bounds each response, and reuses connections.
-func newHTTPClient(cfg Config) (*http.Client, error) {
+// newHTTPClient returns the client for all requests to the provider, which it
+// records. It follows no redirect, bounds each response, and reuses connections.
+func newHTTPClient(cfg Config, requests *latency.Recorder) (*http.Client, error) {
 	tls, err := cfg.TLS.Client()
 	if err != nil {
 		return nil, err
@@ -48,7 +50,7 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 		},
 	}
 	return &http.Client{
-		Transport: boundedTransport{transport},
+		Transport: boundedTransport{transport, requests},
 		// A redirect would send a password or a token a second time, to a host
 		// that the configuration does not name. The 3xx is returned as the
 		// response, and is an error.
@@ -58,9 +60,19 @@ func newHTTPClient(cfg Config) (*http.Client, error) {
 
 // boundedTransport reads each response whole, up to its limits and after
 // decompression, so that a provider cannot feed the libraries above without end.
-type boundedTransport struct{ next *http.Transport }
+type boundedTransport struct {
+	next     *http.Transport
+	requests *latency.Recorder
+}
 
 func (l boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	resp, err := l.roundTrip(r)
+	recordRequest(r.Context(), l.requests, began, resp, err)
+	return resp, err
+}
+
+func (l boundedTransport) roundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", "shorepass")
 	if r.Header.Get("Accept") == "" {

@@ -39,9 +39,9 @@ func (c *client) getUserinfo(ctx context.Context, m *metadata, access string) (*
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.get(ctx, address, access)
+	resp, err := c.get(ctx, requestUserinfo, address, access)
 	if status, answered := errors.AsType[statusError](err); err != nil && ctx.Err() == nil && (!answered || status >= 500) {
-		resp, err = c.get(ctx, address, access)
+		resp, err = c.get(ctx, requestUserinfo, address, access)
 	}
 	return resp, err
 }
