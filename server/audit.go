@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,10 +22,13 @@ import (
 type Audit struct {
 	required  bool
 	allGroups bool        // a line names every group of a person
-	failed    func(error) // counts and logs a line that could not be written
-	file      string      // the path; empty unless the log is a file
+	failed    func(error) // counts a line that could not be written
+	log       *slog.Logger
+	file      string // the path; empty unless the log is a file
 
 	failedAt atomic.Int64 // when a line was not written, in nanoseconds since 1970; 0 if the last one was
+	lost     atomic.Int64 // lines that were not written since one was
+	logged   logLimit     // of the messages about lost lines
 
 	mu sync.RWMutex // guards the field out, not its writes
 	// out is nil if the audit log is off. Each of its writes is one line, and
@@ -32,10 +36,10 @@ type Audit struct {
 	out io.WriteCloser
 }
 
-// OpenAudit opens the audit log that cfg names. Close does not close stdout. failed
-// is called for each line that cannot be written.
-func OpenAudit(cfg AuditConfig, stdout io.Writer, failed func(error)) (*Audit, error) {
-	a := &Audit{required: cfg.Required, allGroups: cfg.Groups == groupsAll, failed: failed}
+// OpenAudit opens the audit log that cfg names. Close does not close stdout. Each line
+// that cannot be written is counted in metrics, and log has a line a minute about them.
+func OpenAudit(cfg AuditConfig, stdout io.Writer, metrics *Metrics, log *slog.Logger) (*Audit, error) {
+	a := &Audit{required: cfg.Required, allGroups: cfg.Groups == groupsAll, failed: metrics.countAuditFailure, log: log}
 	var err error
 	switch path, isFile := strings.CutPrefix(cfg.To, "file:"); {
 	case isFile:
@@ -199,13 +203,17 @@ func (a *Audit) Close() error {
 func (a *Audit) write(line *auditLine) error {
 	err := a.writeLine(line)
 	if err == nil {
-		if a.failedAt.Load() != 0 {
-			a.failedAt.Store(0)
+		if a.failedAt.Load() != 0 && a.failedAt.Swap(0) != 0 {
+			a.log.Info("audit lines are written again", "lost", a.lost.Swap(0))
 		}
 		return nil
 	}
+	a.lost.Add(1)
 	a.failedAt.Store(time.Now().UnixNano())
 	a.failed(err)
+	if dropped, ok := a.logged.admit("", time.Now()); ok {
+		a.log.Error("an audit line was not written", "error", err, "not_logged", dropped)
+	}
 	if a.required {
 		return unavailable(fmt.Errorf("%w: %w", errNoAuditLine, err))
 	}
@@ -231,8 +239,17 @@ func (a *Audit) writeLine(line *auditLine) error {
 	if a.out == nil {
 		return nil
 	}
-	return withLine(line, func(text []byte) error {
+	write := func(text []byte) error {
 		_, err := a.out.Write(text)
 		return err
+	}
+	return withLine(line, func(text []byte) error {
+		if len(text) <= maxAuditLine/3 { // an escape is at most three times as long as its character
+			return write(text)
+		}
+		if size := asciiLength(text); size > maxAuditLine {
+			return withLine(line.bounded(size), write)
+		}
+		return write(text)
 	})
 }

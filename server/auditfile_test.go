@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,15 @@ func TestAuditFileThatEndsWithinALine(t *testing.T) {
 	}
 }
 
+// openTestAudit opens an audit log that must take every line.
+func openTestAudit(t *testing.T, cfg AuditConfig, stdout io.Writer) (*Audit, error) {
+	a, err := OpenAudit(cfg, stdout, NewMetrics(), slog.New(slog.DiscardHandler))
+	if err == nil {
+		a.failed = func(err error) { t.Error(err) }
+	}
+	return a, err
+}
+
 // TestReopenDoesNotWaitForAReader: a named pipe that no process reads any more is an error of
 // Reopen, and lines go on to the next reader.
 func TestReopenDoesNotWaitForAReader(t *testing.T) {
@@ -56,7 +66,7 @@ func TestReopenDoesNotWaitForAReader(t *testing.T) {
 		return r
 	}
 	r := open()
-	a, err := OpenAudit(AuditConfig{To: "file:" + path, Required: true}, nil, func(err error) { t.Error(err) })
+	a, err := openTestAudit(t, AuditConfig{To: "file:" + path, Required: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +139,7 @@ func TestAuditKeepsEveryLine(t *testing.T) {
 	}
 	t.Run("file", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.log")
-		a, err := OpenAudit(AuditConfig{To: "file:" + path, Required: true}, nil, func(err error) { t.Error(err) })
+		a, err := openTestAudit(t, AuditConfig{To: "file:" + path, Required: true}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +174,7 @@ func TestAuditKeepsEveryLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		a, err := OpenAudit(AuditConfig{To: "stdout", Required: true}, w, func(err error) { t.Error(err) })
+		a, err := openTestAudit(t, AuditConfig{To: "stdout", Required: true}, w)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,10 +11,11 @@ import (
 )
 
 // auditLine is one line of the audit log, a JSON object. Its schema is public,
-// version 3: version 2 added groups, groups_omitted, unsure and claims, version 3
-// denied. Names, meanings and order of the fields are stable: a new version may add
-// fields, and texts of reason, and changes none that exist. A line never holds a secret,
-// and every text from a client is bounded.
+// version 4 (docs/audit.schema.json): version 2 added groups, groups_omitted, unsure and
+// claims, version 3 denied, version 4 truncated. Names, meanings and order of the fields
+// are stable: a new version may add fields, and texts of reason, and changes none that
+// exist. A line never holds a secret, and is bounded (auditbound.go), as is every text from
+// a client.
 type auditLine struct {
 	Time    time.Time `json:"time"`    // when the request began, by the store's clock, which all replicas use
 	Request string    `json:"request"` // the request's id, which the client receives as X-Request-Id
@@ -56,6 +57,8 @@ type auditLine struct {
 	Action string       `json:"action,omitempty"` // "revoke" or "introspect"; left out for a token request
 	Target *auditTarget `json:"target,omitempty"` // the session that the request is about, where a token names one
 	Ended  *int         `json:"ended,omitempty"`  // number of sessions that a revocation ended
+
+	Truncated int `json:"truncated,omitempty"` // number of entries of lists and of ends of texts that were cut off, since the line would have been too long
 }
 
 // The values of Action.

@@ -139,7 +139,7 @@ func TestHandshakeReason(t *testing.T) {
 func TestNoSecondWarning(t *testing.T) {
 	var log bytes.Buffer
 	logger := Config{LogLevel: "info"}.NewLogger(&log)
-	audit, err := OpenAudit(AuditConfig{Required: true}.WithDefaults(), brokenOutput{}, func(err error) { logger.Error("an audit line was not written", "error", err) })
+	audit, err := OpenAudit(AuditConfig{Required: true}.WithDefaults(), brokenOutput{}, NewMetrics(), logger)
 	if err != nil {
 		t.Fatal(err)
 	}

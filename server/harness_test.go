@@ -143,7 +143,7 @@ func newHarness(t *testing.T, audit server.AuditConfig) *harness {
 	if h.sessions, err = session.New(t.Context(), session.Config{}.WithDefaults(), h.store, chain, log); err != nil {
 		t.Fatal(err)
 	}
-	lines, err := server.OpenAudit(audit.WithDefaults(), h.audit, func(error) {})
+	lines, err := server.OpenAudit(audit.WithDefaults(), h.audit, server.NewMetrics(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,8 +79,8 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// CountAuditFailure counts an audit line that was not written.
-func (m *Metrics) CountAuditFailure() { m.auditFailures.Inc() }
+// countAuditFailure counts an audit line that was not written.
+func (m *Metrics) countAuditFailure(error) { m.auditFailures.Inc() }
 
 // countReload counts a reload of the configuration by its result.
 func (m *Metrics) countReload(err error) {

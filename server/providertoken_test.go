@@ -72,7 +72,7 @@ func withIssuer(t *testing.T, sso providers.Provider) (*harness, *firstUses) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines, err := server.OpenAudit(server.AuditConfig{To: "off"}, nil, nil)
+	lines, err := server.OpenAudit(server.AuditConfig{To: "off"}, nil, server.NewMetrics(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

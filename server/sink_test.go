@@ -103,7 +103,7 @@ func TestAuditIsNotRead(t *testing.T) {
 			h := newHarness(t, server.AuditConfig{})
 			_, w := fullPipe(t)
 			metrics := server.NewMetrics()
-			audit, err := server.OpenAudit(server.AuditConfig{To: "stdout", Required: required}, w, func(error) { metrics.CountAuditFailure() })
+			audit, err := server.OpenAudit(server.AuditConfig{To: "stdout", Required: required}, w, metrics, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -149,11 +149,7 @@ func newDaemon(o *options, cfg *resolvedConfig, cmd *cobra.Command) (*daemon, er
 		return nil, err
 	}
 	d.tls.Store(secure)
-	d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), func(err error) {
-		d.metrics.CountAuditFailure()
-		d.log.Error("an audit line was not written", "error", err)
-	})
-	if err != nil {
+	if d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), d.metrics, d.log); err != nil {
 		return nil, err
 	}
 	d.server = server.New(d.audit, d.metrics, d.log)
