@@ -109,6 +109,20 @@ func RequireSchema(is, needed int64, oldest []byte) error {
 	return MayServe(is, needed, oldest)
 }
 
+// DescribeSchema says what a start makes of a store with schema version is, 0 for none,
+// if [MayServe] allows it. known is the version that this program knows.
+func DescribeSchema(is, known int64) string {
+	switch {
+	case is > known:
+		return fmt.Sprintf("the schema is version %d, which this program can serve (it knows version %d)", is, known)
+	case is == 0:
+		return "the schema is missing; serve makes it"
+	case is < known:
+		return fmt.Sprintf("the schema is version %d; serve brings it to %d", is, known)
+	}
+	return fmt.Sprintf("the schema is version %d, as it should be", is)
+}
+
 // ErrUnreleasedSchema says that a store has a schema from before version 1,
 // which cannot be migrated.
 var ErrUnreleasedSchema = errors.New("it was made before the first release, and its schema cannot be brought to this version's; move it away and start the server, which makes a new one: everybody logs in once more")

@@ -97,7 +97,7 @@ func (b sqliteBackend) check() error {
 	return nil
 }
 
-func (b sqliteBackend) inspect(context.Context) ([]string, error) {
+func (b sqliteBackend) inspect(ctx context.Context) ([]string, error) {
 	exists, err := sqlite.Check(b.name)
 	switch {
 	case err != nil:
@@ -105,7 +105,7 @@ func (b sqliteBackend) inspect(context.Context) ([]string, error) {
 	case !exists:
 		return []string{fmt.Sprintf("%s does not exist; serve makes it", b.name)}, nil
 	}
-	return []string{b.name + " exists"}, nil
+	return sqlite.Inspect(ctx, b.name)
 }
 
 // postgresBackend is a store in PostgreSQL.

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
@@ -45,15 +44,7 @@ func Inspect(ctx context.Context, cfg session.Config) (found []string, err error
 	if err := session.MayServe(current, known, oldest); err != nil {
 		return found, openError(err)
 	}
-	switch {
-	case current > known:
-		return append(found, fmt.Sprintf("the schema is version %d, which this program can serve (it knows version %d)", current, known)), nil
-	case current == 0:
-		return append(found, "the schema is missing; serve makes it"), nil
-	case current < known:
-		return append(found, fmt.Sprintf("the schema is version %d; serve brings it to %d", current, known)), nil
-	}
-	return append(found, fmt.Sprintf("the schema is version %d, as it should be", current)), nil
+	return append(found, session.DescribeSchema(current, known)), nil
 }
 
 // readVersions returns the version of the server, the version of the schema, 0 for
