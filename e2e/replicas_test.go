@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -29,11 +30,7 @@ func database(t *testing.T, pg *postgrestest.Server) string {
 // newReplicas starts three replicas at the same time on a store.
 func newReplicas(t *testing.T, store string, o options) replicas {
 	t.Helper()
-	key := filepath.Join(t.TempDir(), "seal.key")
-	if out, err := exec.Command(binary, "keys", "init", "--seal-key", key).CombinedOutput(); err != nil {
-		t.Fatalf("shorepass keys init: %v\n%s", err, out)
-	}
-	o.session += fmt.Sprintf("\nstore = %q\nconnections = 4\nseal_key = { file = %q }\n", store, key)
+	o.session += sharedStore(t, store)
 	var all replicas
 	for range 3 {
 		s := configureServer(t, o)
@@ -44,6 +41,16 @@ func newReplicas(t *testing.T, store string, o options) replicas {
 		s.healthy(t)
 	}
 	return all
+}
+
+// sharedStore returns the keys of [session] for a database and a new sealing key.
+func sharedStore(t *testing.T, database string) string {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "seal.key")
+	if out, err := exec.Command(binary, "keys", "init", "--seal-key", key).CombinedOutput(); err != nil {
+		t.Fatalf("shorepass keys init: %v\n%s", err, out)
+	}
+	return fmt.Sprintf("\nstore = %q\nconnections = 4\nseal_key = { file = %q }\n", database, key)
 }
 
 // configureServer writes the configuration of a server that is not started yet.
@@ -65,7 +72,7 @@ func configureServer(t *testing.T, o options) *server {
 // launch starts the server without waiting for it.
 func (s *server) launch(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(binary, "serve", "--config", s.config)
+	cmd := exec.Command(cmp.Or(s.program, binary), "serve", "--config", s.config)
 	cmd.Dir = s.dir
 	s.process = start(t, "shorepass", cmd)
 	t.Cleanup(func() { s.stop(t) })
@@ -81,7 +88,7 @@ func (s *server) healthy(t *testing.T) {
 // output.
 func (s *server) mustNotStart(t *testing.T, limit time.Duration) string {
 	t.Helper()
-	cmd := exec.Command(binary, "serve", "--config", s.config)
+	cmd := exec.Command(cmp.Or(s.program, binary), "serve", "--config", s.config)
 	cmd.Dir = s.dir
 	p := start(t, "shorepass", cmd)
 	select {

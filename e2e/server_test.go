@@ -2,11 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -40,6 +40,7 @@ type server struct {
 	url     string // http://localhost:PORT
 	root    string // folder of RootCA.crt and RootCA.key
 	config  string // path of shorepass.toml
+	program string // path of the shorepass that runs; default: binary
 	process *process
 }
 
@@ -101,10 +102,7 @@ issuer = "gitlab-issuer"
 // start starts the server and waits until it answers.
 func (s *server) start(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(binary, "serve", "--config", s.config)
-	cmd.Dir = s.dir
-	s.process = start(t, "shorepass", cmd)
-	t.Cleanup(func() { s.stop(t) })
+	s.launch(t)
 	s.awaitOpen(t)
 }
 
@@ -143,7 +141,7 @@ func (s *server) stop(t *testing.T) {
 // cli runs a subcommand of shorepass with the server's configuration.
 func (s *server) cli(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	return execute(t, nil, stdin, binary, append(args, "--config", s.config)...)
+	return execute(t, nil, stdin, cmp.Or(s.program, binary), append(args, "--config", s.config)...)
 }
 
 // logLines returns the log lines so far that contain every part. Audit lines are
