@@ -96,6 +96,7 @@ func (b *breakers) cacheRow(row Breaker, counted ...any) {
 		return
 	}
 	one.loggedOpen = true
+	one.opened++
 	wake(b.wakes) // to log when it closes
 	b.log.Error("circuit breaker open: the provider refuses too many people; its refusals are void: they are answered 503 and end no session",
 		append([]any{"provider", row.Provider, "until", row.DoubtedUntil}, counted...)...)

@@ -66,6 +66,7 @@ type breaker struct {
 	tally      tally   // of this replica
 	unshared   bool    // tally changed since it was written to the store
 	loggedOpen bool
+	opened     uint64 // how often loggedOpen was set
 }
 
 func newBreakers(store BreakerStore, clock *clock, generation *atomic.Pointer[generation], log *slog.Logger) *breakers {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"shorepass/internal/lru"
 	"shorepass/providers"
@@ -35,6 +36,8 @@ type identityCache struct {
 	mu       sync.Mutex // guards both
 	entries  *lru.Cache[Version, cacheEntry]
 	versions *lru.Cache[Hash, Version] // last seen with each token
+
+	hits, misses atomic.Uint64 // of identityOf; a look-up in entries is a part of one
 }
 
 // cacheEntry is a decoded identity and its encoded size.
@@ -77,7 +80,7 @@ func (c *identityCache) get(token Hash) cachedIdentity {
 func (c *identityCache) getVersion(token Hash, v Version) *providers.Identity {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if was, ok := c.versions.Get(token); !ok || was != v {
+	if was, ok := c.versions.Peek(token); !ok || was != v {
 		c.versions.Put(token, v)
 	}
 	known, _ := c.entries.Get(v)
@@ -97,12 +100,14 @@ func (c *identityCache) put(v Version, id *providers.Identity, bytes int) {
 // the store. known is the result of get that the row was read with. The
 // identity is shared and must not be changed.
 func (c *identityCache) identityOf(ctx context.Context, row *Row, known cachedIdentity) (*providers.Identity, error) {
-	if known.id != nil && known.version == row.SignIn.Version {
+	if known.id == nil || known.version != row.SignIn.Version {
+		known.id = c.getVersion(row.Hash, row.SignIn.Version)
+	}
+	if known.id != nil {
+		c.hits.Add(1)
 		return known.id, nil
 	}
-	if id := c.getVersion(row.Hash, row.SignIn.Version); id != nil {
-		return id, nil
-	}
+	c.misses.Add(1)
 	stored := StoredIdentity{Version: row.SignIn.Version, Body: row.Body}
 	if stored.Body == nil {
 		var err error

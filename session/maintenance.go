@@ -15,10 +15,11 @@ const (
 	maintenanceTimeout = time.Minute
 )
 
-// maintenance is the background loop that sweeps the store, writes buffered
-// last uses, and retries buffered answers.
+// maintenance is the background loop that sweeps the store, counts its sessions,
+// writes buffered last uses, and retries buffered answers.
 type maintenance struct {
 	sweeper     sweeper
+	counter     counter
 	usage       *usage
 	answers     *answerWriter
 	clock       *clock
@@ -30,6 +31,7 @@ type maintenance struct {
 func (m *maintenance) run(ctx context.Context) {
 	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
+	m.count(ctx)
 	var flush, retry <-chan time.Time // nil while nothing is buffered
 	for {
 		var err error
@@ -60,10 +62,18 @@ func (m *maintenance) run(ctx context.Context) {
 				return m.sweeper.sweep(ctx)
 			})
 			wake(m.revocations)
+			m.count(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			m.log.Warn("periodic session maintenance failed", "error", err)
 		}
+	}
+}
+
+// count counts the sessions. Only metrics need the number.
+func (m *maintenance) count(ctx context.Context) {
+	if err := m.withTimeout(ctx, m.counter.count); err != nil && ctx.Err() == nil {
+		m.log.Warn("the sessions were not counted for the metrics", "error", err)
 	}
 }
 

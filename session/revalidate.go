@@ -61,6 +61,7 @@ type revalidator struct {
 	generation *atomic.Pointer[generation]
 	warned     atomic.Int64                  // when a failed revalidation was last logged, in Unix seconds
 	calls      singleFlight[int64, struct{}] // by sign-in
+	counts     *answerCounts
 }
 
 // revalidate starts or joins the revalidation of a row's sign-in, and waits
@@ -108,6 +109,7 @@ func (v *revalidator) revalidateOnce(ctx context.Context, g *generation, row *Ro
 	if err != nil {
 		return err // without a release: the lease expires
 	}
+	v.counts.add(known.Provider, a.outcome)
 	now := v.clock.now()
 	update := &AnswerUpdate{SignIn: row.SignIn.ID, LeaseUntil: until, Identity: a.identity, Sealed: rotated}
 	if a.outcome == outcomeNever {

@@ -171,6 +171,7 @@ type SessionStore interface {
 // background loops and an Admin. It is safe for concurrent use.
 type Sessions struct {
 	store      SessionStore
+	observed   *observedStore // the same one
 	keys       *Keys
 	log        *slog.Logger
 	generation atomic.Pointer[generation] // swapped whole by Reload
@@ -245,8 +246,9 @@ func New(ctx context.Context, cfg Config, store Store, p Providers, log *slog.Lo
 }
 
 // assemble builds the parts and connects them.
-func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
-	s := &Sessions{store: store, keys: keys, log: log, close: store.Close}
+func assemble(plain Store, keys *Keys, log *slog.Logger) *Sessions {
+	store := observe(plain)
+	s := &Sessions{store: store, observed: store, keys: keys, log: log, close: store.Close}
 	clock := &s.clock
 	clock.store, clock.log = store, log
 	s.identities, s.usage = newIdentityCache(store, maxIdentityBytes, maxTokens), newUsage(store)
@@ -256,7 +258,7 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	s.revoker = &revoker{store: store, keys: keys, clock: clock, generation: &s.generation, log: log, wakes: make(chan struct{}, 1)}
 	s.admin = &Admin{store: store, clock: clock, generation: &s.generation, revocations: s.revoker.wakes}
 	s.revalidator = &revalidator{
-		store: store, answers: answers, breakers: s.breakers, keys: keys, clock: clock, log: log, generation: &s.generation,
+		store: store, answers: answers, breakers: s.breakers, keys: keys, clock: clock, log: log, generation: &s.generation, counts: newAnswerCounts(),
 		calls: singleFlight[int64, struct{}]{tasks: &s.tasks, log: log},
 	}
 	s.firstUses = &firstUses{
@@ -266,6 +268,7 @@ func assemble(store Store, keys *Keys, log *slog.Logger) *Sessions {
 	s.maintenance = &maintenance{
 		usage: s.usage, answers: answers, clock: clock, log: log, revocations: s.revoker.wakes,
 		sweeper: sweeper{store: store, revalidator: s.revalidator, clock: clock, generation: &s.generation},
+		counter: counter{store: store, clock: clock},
 	}
 	s.daily = &dailyRevalidator{store: store, revalidator: s.revalidator, clock: clock, generation: &s.generation, log: log}
 	return s

@@ -49,8 +49,8 @@ type Store interface {
 	RevocableStore
 	AdminStore
 	Resealer
-	Settings
 	HealthStore
+	CountStore
 	TimeSource
 
 	// Close closes the store.

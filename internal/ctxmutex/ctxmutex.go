@@ -20,5 +20,15 @@ func (m Mutex) Lock(ctx context.Context) error {
 	}
 }
 
+// TryLock locks the mutex if it is unlocked, and reports whether it was.
+func (m Mutex) TryLock() bool {
+	select {
+	case m <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // Unlock unlocks the mutex.
 func (m Mutex) Unlock() { <-m }

@@ -35,7 +35,10 @@ type Store struct {
 	queryTimeout time.Duration // of one query, or one transaction
 }
 
-var _ session.Store = (*Store)(nil)
+var (
+	_ session.Store        = (*Store)(nil)
+	_ session.PoolReporter = (*Store)(nil)
+)
 
 // slowFactor multiplies the timeout of queries that no login waits for: lists and
 // sweeps.
@@ -94,6 +97,15 @@ const serverNow = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 // Ping reports whether the server answers.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, 1, s.pool.Ping)
+}
+
+// PoolStats implements [session.PoolReporter]: there is one pool, "all".
+func (s *Store) PoolStats() map[string]session.PoolStats {
+	stat := s.pool.Stat()
+	return map[string]session.PoolStats{"all": {
+		InUse: int(stat.AcquiredConns()), Idle: int(stat.IdleConns()), Max: int(stat.MaxConns()),
+		Waits: uint64(stat.EmptyAcquireCount()), Waited: stat.EmptyAcquireWaitTime(),
+	}}
 }
 
 // Close waits for queries in progress and closes the connections.

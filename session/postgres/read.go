@@ -151,6 +151,25 @@ func (s *Store) Setting(ctx context.Context, name string, value []byte) ([]byte,
 	return s.queryBytes(ctx, "SELECT value FROM setting WHERE name = $1", name)
 }
 
+// CountSessions counts the live sessions, by an index that has no others.
+func (s *Store) CountSessions(ctx context.Context) (map[session.Kind]int, error) {
+	live := make(map[session.Kind]int)
+	err := s.read(ctx, slowFactor, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, "SELECT kind, count(*) FROM session WHERE ended = 0 GROUP BY kind")
+		if err != nil {
+			return err
+		}
+		var kind string
+		var n int
+		_, err = pgx.ForEachRow(rows, []any{(*text)(&kind), &n}, func() error {
+			live[session.Kind(kind)] = n
+			return nil
+		})
+		return err
+	})
+	return live, err
+}
+
 // SetSetting stores a value, over the one before.
 func (s *Store) SetSetting(ctx context.Context, name string, value []byte) error {
 	return s.exec(ctx, "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -32,6 +33,9 @@ type pool struct {
 	inUse   chan struct{} // semaphore: one for each connection in use
 	idle    chan *conn
 	closed  chan struct{}
+
+	waits  atomic.Uint64 // of operations for a connection
+	waited atomic.Int64  // by all of them, in nanoseconds
 }
 
 // conn is a connection with a cache of its prepared queries by key; their number is
@@ -109,6 +113,8 @@ func (p *pool) acquire(ctx context.Context) (*conn, error) {
 // await waits for a free connection. acquire calls it only if none is free, because
 // ctx.Done makes a channel.
 func (p *pool) await(ctx context.Context) error {
+	began := time.Now()
+	defer func() { p.countWait(began) }()
 	select {
 	case p.inUse <- struct{}{}:
 		return nil
@@ -117,6 +123,15 @@ func (p *pool) await(ctx context.Context) error {
 	case <-p.closed:
 		return errClosed
 	}
+}
+
+func (p *pool) countWait(began time.Time) {
+	p.waits.Add(1)
+	p.waited.Add(int64(time.Since(began)))
+}
+
+func (p *pool) stats() session.PoolStats {
+	return session.PoolStats{InUse: len(p.inUse), Idle: len(p.idle), Max: cap(p.inUse), Waits: p.waits.Load(), Waited: time.Duration(p.waited.Load())}
 }
 
 func (p *pool) open() (*conn, error) {

@@ -142,6 +142,18 @@ func (s *Store) Setting(ctx context.Context, name string, value []byte) (stored 
 	return stored, err
 }
 
+// CountSessions counts the live sessions, by an index that has no others.
+func (s *Store) CountSessions(ctx context.Context) (map[session.Kind]int, error) {
+	live := make(map[session.Kind]int)
+	err := s.read(ctx, func(conn *sqlite.Conn) error {
+		return forEachRow(conn, "SELECT kind, count(*) FROM session WHERE ended = 0 GROUP BY kind", func(stmt *sqlite.Stmt) error {
+			live[session.Kind(stmt.ColumnText(0))] = stmt.ColumnInt(1)
+			return nil
+		})
+	})
+	return live, err
+}
+
 // SetSetting stores a value, over the one before.
 func (s *Store) SetSetting(ctx context.Context, name string, value []byte) error {
 	return s.write(ctx, func(conn *sqlite.Conn) error {

@@ -47,7 +47,10 @@ type Store struct {
 	closeOnce      sync.Once
 }
 
-var _ session.Store = (*Store)(nil)
+var (
+	_ session.Store        = (*Store)(nil)
+	_ session.PoolReporter = (*Store)(nil)
+)
 
 // Open opens the file, creates it and its folder where they do not exist, and
 // migrates it to the schema of this version. It writes nothing to a file that has
@@ -108,6 +111,14 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, func(conn *sqlite.Conn) error { return exec(conn, "SELECT 1 FROM sqlite_schema LIMIT 1") })
 }
 
+// PoolStats implements [session.PoolReporter].
+func (s *Store) PoolStats() map[string]session.PoolStats {
+	return map[string]session.PoolStats{
+		"writer": s.writer.stats(), "throttle_writer": s.throttleWriter.stats(),
+		"key_readers": s.keyReaders.stats(), "list_readers": s.listReaders.stats(),
+	}
+}
+
 // Close waits for calls in progress and closes the file. Later calls return an error.
 func (s *Store) Close() (err error) {
 	s.closeOnce.Do(func() {
@@ -146,7 +157,7 @@ func (s *Store) write(ctx context.Context, do func(*sqlite.Conn) error) error {
 // writeOn is write on a connection of p.
 func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) error) error {
 	began := false
-	err := s.withWriteLock(ctx, func() error {
+	err := s.withWriteLock(ctx, p, func() error {
 		return p.with(ctx, func(c *conn) (err error) {
 			defer c.SetInterrupt(nil)
 			end, err := beginImmediate(ctx, c.Conn)
@@ -164,10 +175,16 @@ func (s *Store) writeOn(ctx context.Context, p *pool, do func(*sqlite.Conn) erro
 	return withHint(err)
 }
 
-// withWriteLock calls do while no other write of this process is in progress.
-func (s *Store) withWriteLock(ctx context.Context, do func() error) error {
-	if err := s.writeLock.Lock(ctx); err != nil {
-		return err
+// withWriteLock calls do while no other write of this process is in progress. A wait
+// for that counts as one for a connection of p.
+func (s *Store) withWriteLock(ctx context.Context, p *pool, do func() error) error {
+	if !s.writeLock.TryLock() {
+		began := time.Now()
+		err := s.writeLock.Lock(ctx)
+		p.countWait(began)
+		if err != nil {
+			return err
+		}
 	}
 	defer s.writeLock.Unlock()
 	return do()

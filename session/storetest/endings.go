@@ -32,6 +32,26 @@ func testEnd(t *testing.T, s session.Store) {
 	}
 }
 
+// testCount: sessions count until they end, in the store and not by their lifetime.
+func testCount(t *testing.T, s session.Store) {
+	count := func(what string, want map[session.Kind]int) {
+		t.Helper()
+		got, err := s.CountSessions(t.Context())
+		must(t, err)
+		check(t, what, got, want)
+	}
+	count("an empty store", map[session.Kind]int{})
+	ended := create(t, s, draft("a", "alice"))
+	create(t, s, draft("b", "bob"))
+	pat := draft("pat", "alice")
+	pat.Kind = session.KindPAT
+	create(t, s, pat)
+	count("three sessions", map[session.Kind]int{session.KindRefresh: 2, session.KindPAT: 1})
+	_, err := s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonRevoked.Ending("", epoch))
+	must(t, err)
+	count("after one ended", map[session.Kind]int{session.KindRefresh: 1, session.KindPAT: 1})
+}
+
 func testList(t *testing.T, s session.Store) {
 	for i, user := range []string{"alice", "alice", "bob"} {
 		d := draft(fmt.Sprint(i), user)

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"the last use never moves back", testUsed},
 		{"a session ends once", testEnd},
 		{"a list selects, orders and pages", testList},
+		{"the live sessions of each kind are counted", testCount},
 		{"sweep ends and deletes sessions", testSweep},
 		{"the refresh token of a sign-in without a live session is taken once", testTakeRevocable},
 		{"a sealed token is replaced by compare-and-swap", testReseal},
