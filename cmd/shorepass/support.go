@@ -53,7 +53,7 @@ func printSupport(ctx context.Context, o *options, w io.Writer) error {
 		out.WriteString("\n")
 	}
 	part("version", func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "shorepass %s\n%s/%s, %d CPUs\n%s\n", thisBuild(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format(time.RFC3339))
+		_, err := fmt.Fprintf(w, "shorepass %s\n%d CPUs\n%s\n", thisBuild(), runtime.NumCPU(), time.Now().UTC().Format(time.RFC3339))
 		return err
 	})
 	cfg, err := o.load(config.OnlySecrets())
