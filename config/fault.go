@@ -18,17 +18,18 @@ type Fault struct {
 }
 
 // Error returns "file:line: key: problem".
-func (f *Fault) Error() string {
+func (f *Fault) Error() string { return f.Place() + ": " + f.Problem }
+
+// Place returns "file:line: key".
+func (f *Fault) Place() string {
 	var b strings.Builder
 	b.WriteString(f.File)
 	if f.Line > 0 {
 		fmt.Fprintf(&b, ":%d", f.Line)
 	}
-	b.WriteString(": ")
 	if f.Key != "" {
-		b.WriteString(f.Key + ": ")
+		b.WriteString(": " + f.Key)
 	}
-	b.WriteString(f.Problem)
 	return b.String()
 }
 

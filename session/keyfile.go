@@ -111,9 +111,10 @@ func findKeys(cfg Config, store Settings, mayCreate bool, log *slog.Logger) (key
 	return keys, where, nil
 }
 
-func wrongKeys(where string) error {
-	return fmt.Errorf("%s is not the sealing key that the sessions in the store were sealed with; all replicas must have the same, so give this one that key, or put it back beside the new one", where)
-}
+// ErrWrongSealKey says that the sealing key is not the one of the store.
+var ErrWrongSealKey = errors.New("is not the sealing key that the sessions in the store were sealed with; all replicas must have the same, so give this one that key, or put it back beside the new one")
+
+func wrongKeys(where string) error { return fmt.Errorf("%s %w", where, ErrWrongSealKey) }
 
 // maxSealKeyFile bounds the file of a ring of sealing keys, in bytes.
 const maxSealKeyFile = 4 << 10

@@ -75,6 +75,7 @@ func newCheck(o *options) *cobra.Command {
 				asked = nil
 			}
 			result, err := check(cmd.Context(), o, live, asked)
+			notifyOfCheck(err)
 			if asJSON {
 				return errors.Join(printJSON(cmd.OutOrStdout(), result), err)
 			}

@@ -46,21 +46,12 @@ func run() int {
 	log.SetOutput(libraryLog{stderr})
 	root := newRoot()
 	root.SetErr(stderr)
-	switch err := root.ExecuteContext(ctx); {
-	case errors.Is(err, errDenied):
-		return exitDenied
-	case err != nil:
+	err := root.ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, errDenied) {
 		fmt.Fprintln(stderr, "shorepass:", escapeControls(strings.ReplaceAll(err.Error(), "\n", "\n  ")))
-		return exitError
 	}
-	return 0
+	return exitCodeOf(err)
 }
-
-// Exit codes. operations.md has them.
-const (
-	exitError  = 1
-	exitDenied = 2 // of explain --exit-code
-)
 
 // defaultConfigs are the configuration files to try, in this order, without --config.
 var defaultConfigs = []string{"shorepass.toml", "/etc/shorepass/shorepass.toml"}

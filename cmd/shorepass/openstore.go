@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"shorepass/internal/sdnotify"
 	"shorepass/session"
 )
 
@@ -25,11 +26,18 @@ const (
 // and leaves d.sessions nil.
 func (d *daemon) openStore(ctx context.Context, cfg *resolvedConfig) error {
 	d.log.Info("opening the store; until it is open, and migrated where its schema is older, requests are answered 503", "kind", d.backend.kind())
-	err := retryWhileUnavailable(ctx, d.log, func() error { return d.openSessions(ctx, cfg) })
+	defer d.extendStart(ctx)()
+	err := retryWhileUnavailable(ctx, d.log, func() error {
+		err := d.openSessions(ctx, cfg)
+		if errors.Is(err, session.ErrUnavailable) {
+			d.notify(sdnotify.Status("waiting for the store (" + d.backend.kind() + "), which is unavailable; the log has the reason"))
+		}
+		return err
+	})
 	if ctx.Err() != nil && d.sessions == nil {
 		return nil
 	}
-	return err
+	return asStoreError(err, d.backend)
 }
 
 // retryWhileUnavailable calls open until its error is nil or not

@@ -84,8 +84,9 @@ type starting struct {
 	output *os.File
 }
 
-// startServe starts a server in dir with these lines of [token] and of [session].
-func startServe(t *testing.T, dir, token, session string) *starting {
+// startServe starts a server in dir with these lines of [token] and of [session], and
+// env added to its environment.
+func startServe(t *testing.T, dir, token, session string, env ...string) *starting {
 	t.Helper()
 	address := freeAddress(t)
 	config := filepath.Join(dir, "shorepass.toml")
@@ -99,6 +100,7 @@ func startServe(t *testing.T, dir, token, session string) *starting {
 	}
 	s := &starting{url: "http://" + address, dir: dir, cmd: exec.Command("shorepass", "serve", "--config", config), ended: make(chan error, 1), output: output}
 	s.cmd.Stdout, s.cmd.Stderr = output, output
+	s.cmd.Env = append(os.Environ(), env...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shorepass/config"
+	"shorepass/internal/sdnotify"
 	"shorepass/providers"
 )
 
@@ -43,7 +44,11 @@ func (d *daemon) reloadOnChange(ctx context.Context, hangups <-chan os.Signal) {
 		case <-fault.retry:
 			retrying = true
 		}
+		if !retrying {
+			d.notify(sdnotify.Reloading())
+		}
 		err := d.reload(ctx)
+		d.notify(sdnotify.Ready, sdnotify.Status(reloadedStatus(d.cfg.Load(), err)))
 		if err == nil || !retrying {
 			d.server.RecordReload(err)
 		}

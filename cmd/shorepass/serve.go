@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shorepass/internal/certwatch"
+	"shorepass/internal/sdnotify"
 	"shorepass/providers"
 	"shorepass/server"
 	"shorepass/session"
@@ -32,7 +33,9 @@ func newServe(o *options) *cobra.Command {
 		Long: "Answers token requests until it receives SIGTERM or SIGINT, then finishes those in\n" +
 			"flight. SIGHUP, or a change of any file that the configuration names, reloads it; a\n" +
 			"configuration with a fault is logged and the old one stays in force. SIGHUP also\n" +
-			"reopens the audit file, after logrotate has moved it away.",
+			"reopens the audit file, after logrotate has moved it away. It exits with 78 if only a\n" +
+			"changed configuration lets it start. Under systemd it tells when it is ready, and\n" +
+			"what it waits for.",
 		Example: "  shorepass serve --config /etc/shorepass/shorepass.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,6 +50,7 @@ func newServe(o *options) *cobra.Command {
 type daemon struct {
 	options  *options
 	log      *slog.Logger
+	systemd  *sdnotify.Notifier
 	backend  backend
 	server   *server.Server
 	sessions *session.Sessions
@@ -71,27 +75,36 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	signal.Ignore(syscall.SIGPIPE)            // it would end the server when the reader of its logs is gone
+	signal.Ignore(syscall.SIGPIPE) // it would end the server when the reader of its logs is gone
+	systemd := sdnotify.FromEnvironment()
+	defer func() {
+		if err != nil {
+			_ = systemd.Notify(sdnotify.Status(refusedStatus(err))) // the error itself is reported
+		}
+	}()
 	if o.config, err = o.path(); err != nil { // a reload is of this file, whatever appears at another default path
-		return err
+		return asConfigError(err)
 	}
 	cfg, err := o.loadAll()
 	if err != nil {
-		return err
+		return asConfigError(err)
 	}
-	d, err := newDaemon(o, cfg, cmd)
+	d, err := newDaemon(o, cfg, systemd, cmd)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	listener, err := net.Listen("tcp", cfg.Server.Listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return asFileError(fmt.Errorf("listen: %w", err))
 	}
 	hangups := make(chan os.Signal, 1) // one that arrives during the start is remembered
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 
+	defer context.AfterFunc(ctx, func() {
+		d.notify(sdnotify.Stopping, sdnotify.Status("shutting down: finishing the requests in flight"))
+	})()
 	ctx, stop := context.WithCancel(ctx)
 	opened, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -120,6 +133,7 @@ const acceptAfter = 2 * time.Second
 // until ctx ends.
 func (d *daemon) run(ctx context.Context, address net.Addr, login string, cmd *cobra.Command, hangups <-chan os.Signal) error {
 	d.log.Info("listening", "address", address.String(), "tls", d.tls.Load() != nil)
+	d.notify(sdnotify.Ready, sdnotify.Status(servingStatus(d.cfg.Load())))
 	if login != "" {
 		if err := printLoginCommands(cmd.ErrOrStderr(), d.server.Generation(), login); err != nil {
 			return err
@@ -127,6 +141,7 @@ func (d *daemon) run(ctx context.Context, address net.Addr, login string, cmd *c
 	}
 	var watching sync.WaitGroup
 	watching.Go(func() { d.watchCertificates(ctx) })
+	watching.Go(func() { d.feedWatchdog(ctx) })
 	d.reloadOnChange(ctx, hangups)
 	watching.Wait()
 	return nil
@@ -134,23 +149,23 @@ func (d *daemon) run(ctx context.Context, address net.Addr, login string, cmd *c
 
 // newDaemon checks the keys, certificates and providers, whose faults need not wait for
 // the store, and opens the audit log. After an error nothing stays open.
-func newDaemon(o *options, cfg *resolvedConfig, cmd *cobra.Command) (*daemon, error) {
-	d := &daemon{options: o, log: cfg.Server.NewLogger(cmd.ErrOrStderr()), metrics: server.NewMetrics(), applied: make(chan struct{}, 1)}
+func newDaemon(o *options, cfg *resolvedConfig, systemd *sdnotify.Notifier, cmd *cobra.Command) (*daemon, error) {
+	d := &daemon{options: o, log: cfg.Server.NewLogger(cmd.ErrOrStderr()), systemd: systemd, metrics: server.NewMetrics(), applied: make(chan struct{}, 1)}
 	var err error
 	if d.backend, err = newBackend(cfg.Session); err != nil {
-		return nil, err
+		return nil, asConfigError(err)
 	}
 	_, keys := checkKeys(cfg)
 	if err := errors.Join(keys, checkTLS(cfg), checkProviders(cfg)); err != nil {
-		return nil, nameKeys(err)
+		return nil, asConfigError(nameKeys(err))
 	}
 	secure, err := cfg.Server.TLS.Server()
 	if err != nil {
-		return nil, err
+		return nil, asConfigError(err)
 	}
 	d.tls.Store(secure)
 	if d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), d.metrics, d.log); err != nil {
-		return nil, err
+		return nil, asFileError(err)
 	}
 	d.server = server.New(d.audit, d.metrics, d.log)
 	return d, nil
