@@ -48,6 +48,14 @@ type Identities struct {
 
 	// Directory reports that a directory has people too, so that Users are not all.
 	Directory bool
+
+	// DirectoryLabels are the labels that the directory fills. A label that is neither
+	// among them nor one of Users is one that no person has.
+	DirectoryLabels []string
+
+	// Anonymous reports that docker_auth answers requests without credentials: its
+	// users have "". Without it such a request is 401, whatever the ACL says.
+	Anonymous bool
 }
 
 // Rule is a rule of ours with the comment that stands above it in the file.
@@ -58,7 +66,8 @@ type Rule struct {
 
 // Finding is something that the translation has to say of a line.
 type Finding struct {
-	Line     int // of docker_auth's file, from 1; 0 concerns the file as a whole
+	File     string // the file of Line; empty for the configuration
+	Line     int    // from 1; 0 concerns the file as a whole
 	Severity Severity
 	Text     string // one sentence: what is different, and what to do
 }
@@ -67,7 +76,8 @@ type Finding struct {
 type Severity int
 
 const (
-	Changed Severity = iota // translated, and behaves in another way
+	Noted   Severity = iota // translated as docker_auth reads it, which may not be what was meant
+	Changed                 // translated, and behaves in another way
 	Lost                    // not translated: there is no equal, or docker_auth ignores it too
 	Refused                 // a translation would open the registry; there is none
 )
