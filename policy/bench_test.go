@@ -145,3 +145,53 @@ func BenchmarkDecideConcurrently(b *testing.B) {
 		})
 	}
 }
+
+// firstMatchRules returns a list of n rules of which the first that matches decides:
+// four a team, and a last one for all. Each names the rules above it that cover some of
+// the same requests; with all it names every rule above it.
+func firstMatchRules(n int, all bool) []Rule {
+	var rules []Rule
+	for i := range n - 1 {
+		team := fmt.Sprintf("team-%d", i/4)
+		rules = append(rules, []Rule{
+			{Effect: deny, Groups: []string{team}, Repositories: []string{team + "/secret"}, Actions: []string{"*"}},
+			{Groups: []string{team}, Repositories: []string{team + "/old/**"}, Actions: []string{"pull"}},
+			{Groups: []string{authenticated}, Repositories: []string{team + "/public"}, Actions: []string{"pull"}},
+			{Groups: []string{team}, Repositories: []string{team + "/**"}, Actions: []string{"pull", "push"}},
+		}[i%4])
+	}
+	rules = append(rules, Rule{Groups: []string{authenticated}, Repositories: []string{"**"}, Actions: []string{"pull"}})
+	for i := range rules {
+		rules[i].Name = fmt.Sprint("entry ", i)
+		for j := range i {
+			if all || j/4 == i/4 || i == n-1 {
+				rules[i].Unless = append(rules[i].Unless, rules[j].Name)
+			}
+		}
+	}
+	return rules
+}
+
+// BenchmarkFirstMatch has lists of which the first rule that matches decides. A load is
+// the compilation of all rules.
+func BenchmarkFirstMatch(b *testing.B) {
+	for _, n := range []int{200, 10_000} {
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
+			benchmark(b, firstMatchRules(n, false), Request{User: "alice", Groups: benchmarkGroups(20)})
+		})
+	}
+	for _, n := range []int{200, 1000, 10_000} {
+		for _, all := range []bool{false, true} {
+			if all && n > 1000 {
+				continue // 50 million names
+			}
+			b.Run(fmt.Sprintf("rules=%d/all=%v/load", n, all), func(b *testing.B) {
+				rules := firstMatchRules(n, all)
+				b.ReportAllocs()
+				for b.Loop() {
+					compile(b, rules)
+				}
+			})
+		}
+	}
+}

@@ -36,6 +36,9 @@ type rule struct {
 	star                       bool      // "*" is among them
 	when                       *condition
 
+	unless ids  // the rules that unless names, by index
+	named  bool // the unless of some rule names this one
+
 	needsUser, needsGroup bool  // some pattern has the placeholder
 	needsClaims           []int // the slots of the claims that some pattern has
 }
@@ -71,12 +74,29 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 		}
 		p.rules = append(p.rules, compiled)
 	}
+	p.resolveUnless()
 	p.index = newIndex(p.rules, len(p.claims))
 	p.anonymous = p.newIdentity(names{groups: []string{anonymous}, anonymous: true})
 	for _, c := range p.Claims() {
 		p.referencedClaims = append(p.referencedClaims, c.Path)
 	}
 	return p
+}
+
+// resolveUnless turns the names in unless keys into indexes of rules.
+func (p *Policy) resolveUnless() {
+	numbers := make(map[string]int32, len(p.rules))
+	for i, r := range p.rules {
+		numbers[r.Name] = int32(i)
+	}
+	for _, r := range p.rules {
+		named := make([]int32, len(r.Unless))
+		for i, name := range r.Unless {
+			named[i] = numbers[name]
+			p.rules[named[i]].named = true
+		}
+		r.unless = newIDs(named)
+	}
 }
 
 // Claim is a claim that rules name, in a placeholder or a condition.

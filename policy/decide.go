@@ -42,7 +42,7 @@ type decider struct {
 	identity *identity
 
 	activation *activation
-	results    map[*condition]conditionResult
+	results    map[*condition]ternary
 	values     values
 	claims     []claimFill // by slot, as in Policy.claims
 
@@ -50,9 +50,11 @@ type decider struct {
 	requested     requested
 	matches       []ruleMatch    // the rules that matched the scope or failed on it
 	recordedRules map[*rule]bool // the same as a set, once there are many
+	named         []namedRule    // the rules that some unless names and that may cover the scope
 }
 
-// ruleMatch is a rule that matched or failed, with the fault if it failed.
+// ruleMatch is a rule that matched or failed, with the fault if it failed. Before
+// [decider.finish] only the keys but when and unless are evaluated.
 type ruleMatch struct {
 	rule  *rule
 	fault string
@@ -62,11 +64,14 @@ type ruleMatch struct {
 // it is a deny rule.
 func (m *ruleMatch) applies() bool { return m.rule.deny || m.fault == "" }
 
-// conditionResult is the value of a condition, or why it has none.
-type conditionResult struct {
+// ternary is a truth value of three-valued logic: true, false, or unknown for the
+// reason in fault.
+type ternary struct {
 	holds bool
 	fault string
 }
+
+func (t ternary) isFalse() bool { return !t.holds && t.fault == "" }
 
 // claimFill is the cached look-up of a claim for its placeholder.
 type claimFill struct {
@@ -77,7 +82,7 @@ type claimFill struct {
 // setScope begins the evaluation of the next scope.
 func (d *decider) setScope(scope *registry.Scope) {
 	d.scope, d.requested = scope, d.policy.newRequested(scope)
-	d.matches, d.recordedRules = d.matches[:0], nil
+	d.matches, d.recordedRules, d.named = d.matches[:0], nil, d.named[:0]
 }
 
 // matchRules finds the rules that match a scope or fail on it, in the order of
@@ -100,7 +105,21 @@ func (d *decider) matchRules(scope *registry.Scope) {
 	}
 	d.tryBucket(&ix.unkeyed)
 	d.tryUnfilled(ix)
+	d.finishMatches()
+}
+
+// finishMatches evaluates when and unless of the rules recorded, in the order of
+// the file, and drops those that do not match.
+func (d *decider) finishMatches() {
 	slices.SortFunc(d.matches, func(a, b ruleMatch) int { return a.rule.index - b.rule.index })
+	d.sortNamed()
+	kept := d.matches[:0]
+	for _, m := range d.matches {
+		if d.finish(&m, noKey) == noKey {
+			kept = append(kept, m)
+		}
+	}
+	d.matches = kept
 }
 
 // hasComponent reports whether one of the components of path is component.
@@ -159,7 +178,7 @@ func (d *decider) tryUnfilled(ix *index) {
 		d.tryBucket(&ix.user)
 	}
 	if d.identity.possible.all {
-		d.tryBucket(&ix.denyGroup)
+		d.tryBucket(&ix.anyGroup)
 	}
 	for i := range d.identity.possible.unfillable {
 		for _, id := range d.identity.possible.unfillable[i].entries.all {
@@ -185,8 +204,8 @@ func (d *decider) tryBucket(b *bucket) {
 		d.evaluate(&b.everyone[i])
 	}
 	if d.identity.possible.all {
-		for i := range b.denyGroups {
-			d.evaluate(&b.denyGroups[i])
+		for i := range b.anyGroup {
+			d.evaluate(&b.anyGroup[i])
 		}
 	}
 	for _, set := range [...]*ids{groups, &d.identity.users} {
@@ -198,14 +217,15 @@ func (d *decider) tryBucket(b *bucket) {
 	}
 }
 
-// evaluate records a rule if it matches or fails. It calls the two halves of
-// [decider.mismatch] by themselves, to skip the costly one for a rule that is
-// recorded already.
+// evaluate records a rule if its keys but when and unless match or fail.
 func (d *decider) evaluate(c *candidate) {
-	if d.cheapMismatch(c.rule, noKey) != noKey || d.recorded(c.rule) {
+	if c.rule.named {
+		d.noteNamed(c.rule)
+	}
+	if d.cheapMismatch(c.rule, d.groupsFor(c.rule), noKey) != noKey || d.recorded(c.rule) {
 		return
 	}
-	if k, fault := d.costlyMismatch(c, noKey); k == noKey {
+	if covers, fault := d.coversName(c); covers {
 		d.record(ruleMatch{c.rule, fault})
 	}
 }
@@ -239,17 +259,17 @@ const manyMatches = 32
 
 // evalCondition evaluates a condition once for all scopes and all rules that
 // share it.
-func (d *decider) evalCondition(c *condition) conditionResult {
+func (d *decider) evalCondition(c *condition) ternary {
 	if got, ok := d.results[c]; ok {
 		return got
 	}
 	if d.activation == nil {
-		d.activation, d.results = newActivation(d.req), map[*condition]conditionResult{}
+		d.activation, d.results = newActivation(d.req), map[*condition]ternary{}
 	}
-	var got conditionResult
+	var got ternary
 	var err error
 	if got.holds, err = c.holds(d.activation); err != nil {
-		got = conditionResult{fault: "when: " + truncate(err.Error(), 200)}
+		got = ternary{fault: "when: " + truncate(err.Error(), 200)}
 	}
 	d.results[c] = got
 	return got

@@ -114,6 +114,14 @@ func (d documentedDrawer) referenceRules() []referenceRule {
 		r.Name = "r" + strconv.Itoa(i)
 		all = append(all, r)
 	}
+	rules := make([]Rule, len(all))
+	for i := range all {
+		rules[i] = all[i].Rule
+	}
+	d.drawUnless(rules)
+	for i := range all {
+		all[i].Unless = rules[i].Unless
+	}
 	return all
 }
 

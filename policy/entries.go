@@ -120,6 +120,15 @@ func newIDs(all []int32) ids {
 	return s
 }
 
+// has reports whether a number is in the set.
+func (s *ids) has(id int32) bool {
+	if s.mask&(1<<(uint(id)%64)) == 0 {
+		return false
+	}
+	_, found := slices.BinarySearch(s.all, id)
+	return found
+}
+
 // intersects reports whether two sets have a common element.
 func (s *ids) intersects(other *ids) bool {
 	if s.mask&other.mask == 0 {

@@ -139,16 +139,17 @@ func (p *Policy) nearMisses(req Request, actions []ExplainedAction) (all []NearR
 	d := decider{policy: p, req: &req, identity: p.identity(&req)}
 	ruled := asRuled(&req.Scopes[0])
 	d.setScope(&registry.Scope{Type: ruled.Type, Name: ruled.Name, Actions: wanted})
+	d.noteAllNamed()
 	ranked := map[key][]NearRule{}
 	for _, r := range p.rules {
 		if r.deny {
 			continue
 		}
 		if k := d.singleMismatch(r); k != noKey {
-			ranked[k] = append(ranked[k], NearRule{r.Name, k.String(), r.requirement(k)})
+			ranked[k] = append(ranked[k], NearRule{r.Name, k.String(), d.requirement(r, k)})
 		}
 	}
-	for _, k := range []key{keyWhen, keyActions, keyServices, keyProviders, keyTypes, keyGroups, keyUsers, keyRepositories} {
+	for _, k := range []key{keyUnless, keyWhen, keyActions, keyServices, keyProviders, keyTypes, keyGroups, keyUsers, keyRepositories} {
 		all = append(all, ranked[k]...)
 	}
 	n := min(len(all), maxNear)
@@ -168,8 +169,11 @@ func (d *decider) singleMismatch(r *rule) key {
 }
 
 // requirement says what a rule requires of a key.
-func (r *rule) requirement(k key) string {
+func (d *decider) requirement(r *rule, k key) string {
 	switch k {
+	case keyUnless:
+		by, _ := d.coveredBy(r)
+		return fmt.Sprintf("does not apply: unless names %q, which covers this", by.Name)
 	case keyActions:
 		return "gives only " + abbreviate(r.Actions)
 	case keyWhen:

@@ -25,7 +25,7 @@ type index struct {
 	claim     []bucket          // by slot
 	unkeyed   bucket
 
-	denyGroup bucket // the deny rules in group, for a person who may be in any group
+	anyGroup bucket // the rules in group that count unsure groups, for a person who may be in any group
 }
 
 // affixes are buckets by a literal prefix (or suffix) of a component, at most
@@ -44,13 +44,17 @@ type candidate struct {
 	patterns []pattern
 }
 
+// countsUnsure reports whether unsure groups count in the evaluation of a rule: for
+// a deny rule, and for one that some unless names.
+func (r *rule) countsUnsure() bool { return r.deny || r.named }
+
 // bucket holds candidates in the order of the file. A large one also indexes
 // them by the person they cover.
 type bucket struct {
-	all        []candidate
-	everyone   []candidate
-	denyGroups []candidate           // deny rules that name groups, for a person who may be in any group
-	byEntry    map[int32][]candidate // by number, under each entry of the rule's groups key, or of its users key if it has no groups
+	all      []candidate
+	everyone []candidate
+	anyGroup []candidate           // rules that name groups and count unsure ones, for a person who may be in any group
+	byEntry  map[int32][]candidate // by number, under each entry of the rule's groups key, or of its users key if it has no groups
 }
 
 // largeBucket is the number of candidates above which a bucket is indexed by
@@ -164,8 +168,8 @@ func (ix *index) add(c candidate, counts map[bucketKey]int) {
 		for _, id := range c.rule.groups.all {
 			appendTo(ix.group, id, c)
 		}
-		if c.rule.deny {
-			ix.denyGroup.all = append(ix.denyGroup.all, c)
+		if c.rule.countsUnsure() {
+			ix.anyGroup.all = append(ix.anyGroup.all, c)
 		}
 	case byUser:
 		ix.user.all = append(ix.user.all, c)
@@ -199,7 +203,7 @@ func (ix *index) indexLargeBuckets() {
 	for _, b := range ix.group {
 		b.indexByEntry()
 	}
-	for _, b := range []*bucket{&ix.user, &ix.unkeyed, &ix.denyGroup} {
+	for _, b := range []*bucket{&ix.user, &ix.unkeyed, &ix.anyGroup} {
 		b.indexByEntry()
 	}
 	for i := range ix.claim {
@@ -231,8 +235,8 @@ func (b *bucket) indexByEntry() {
 		if c.rule.Groups == nil && c.rule.Users == nil {
 			b.everyone = append(b.everyone, c)
 		}
-		if c.rule.deny && c.rule.namesGroups {
-			b.denyGroups = append(b.denyGroups, c)
+		if c.rule.countsUnsure() && c.rule.namesGroups {
+			b.anyGroup = append(b.anyGroup, c)
 		}
 		for _, id := range entries {
 			b.byEntry[id] = append(b.byEntry[id], c)

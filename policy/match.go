@@ -1,12 +1,9 @@
 package policy
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // key is one of the keys of a rule, in the order of their evaluation: cheap
-// ones first, the condition last.
+// ones first, the condition and unless last.
 type key int
 
 const (
@@ -18,17 +15,17 @@ const (
 	keyServices
 	keyRepositories
 	keyWhen
+	keyUnless
 	noKey // no key mismatches
 )
 
 func (k key) String() string {
-	return [...]string{"users", "groups", "actions", "types", "providers", "services", "repositories", "when", ""}[k]
+	return [...]string{"users", "groups", "actions", "types", "providers", "services", "repositories", "when", "unless", ""}[k]
 }
 
 // mismatch returns the first key by which a rule does not match the scope, or
-// noKey if the rule matches or fails. It is the only code that evaluates a
-// rule: Decide takes the rules without a mismatch, Explain also names those
-// with exactly one.
+// noKey if the rule matches or fails. Decide takes the rules without a mismatch, by
+// the same steps; Explain also names those with exactly one.
 //
 // The key except is taken as matching, and the condition with it; noKey excepts
 // none.
@@ -36,19 +33,25 @@ func (k key) String() string {
 // If k is noKey, fault says why the rule failed, and is empty if it matches.
 // [ruleMatch.applies] says what follows from a fault.
 func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
-	if k = d.cheapMismatch(c.rule, except); k != noKey {
+	if k = d.cheapMismatch(c.rule, d.groupsFor(c.rule), except); k != noKey {
 		return k, ""
 	}
-	return d.costlyMismatch(c, except)
+	covers, fault := d.coversName(c)
+	if !covers && except != keyRepositories {
+		return keyRepositories, fault
+	}
+	m := ruleMatch{c.rule, fault}
+	k = d.finish(&m, except)
+	return k, m.fault
 }
 
 // cheapMismatch is [decider.mismatch] for the keys that need neither the
-// requested name nor the condition.
-func (d *decider) cheapMismatch(r *rule, except key) key {
+// requested name nor the condition. groups are those that count.
+func (d *decider) cheapMismatch(r *rule, groups *membership, except key) key {
 	switch {
 	case r.Users != nil && except != keyUsers && !d.identity.users.intersects(&r.users):
 		return keyUsers
-	case r.Groups != nil && except != keyGroups && !d.groupsFor(r).matches(r):
+	case r.Groups != nil && except != keyGroups && !groups.matches(r):
 		return keyGroups
 	case except != keyActions && !d.requested.matches(r):
 		return keyActions
@@ -71,28 +74,51 @@ func (d *decider) groupsFor(r *rule) *membership {
 	return d.identity.sure
 }
 
-// costlyMismatch is [decider.mismatch] for the repositories and the condition.
-func (d *decider) costlyMismatch(c *candidate, except key) (k key, fault string) {
+// coversName reports whether the repositories key matches, and why the rule fails
+// there.
+func (d *decider) coversName(c *candidate) (covers bool, fault string) {
 	groups := d.groupsFor(c.rule)
-	fault = d.placeholderFault(c.rule, groups)
-	if except != keyRepositories && !d.coversAny(c, groups, fault) {
-		return keyRepositories, fault
+	fault = d.placeholderFault(c.rule, groups, c.rule.deny)
+	if !d.coversAny(c, groups, fault, c.rule.deny) {
+		return false, fault
 	}
 	if c.rule.deny && d.identity.possible != d.identity.sure {
 		fault = d.unsureFault(c.rule, fault)
 	}
-	when := c.rule.when
-	if when == nil || except != noKey || fault != "" && !c.rule.deny {
-		return noKey, fault
+	return true, fault
+}
+
+// finish evaluates the condition and unless of a rule whose other keys match, and
+// returns the one of them that does not, or noKey. The rule's fault gets theirs
+// added. An allow rule that failed already is not evaluated further.
+func (d *decider) finish(m *ruleMatch, except key) key {
+	r := m.rule
+	if r.when != nil && except == noKey && m.applies() {
+		got := d.evalCondition(r.when)
+		if got.isFalse() {
+			return keyWhen
+		}
+		m.addFault(got.fault)
 	}
-	got := d.evalCondition(when)
-	if got.fault != "" {
-		return noKey, strings.TrimPrefix(fault+"; "+got.fault, "; ")
+	if len(r.unless.all) > 0 && except != keyUnless && m.applies() {
+		got := d.covered(r)
+		if got.holds {
+			return keyUnless
+		}
+		m.addFault(got.fault)
 	}
-	if !got.holds {
-		return keyWhen, fault
+	return noKey
+}
+
+// addFault adds a reason why the rule failed, if there is one.
+func (m *ruleMatch) addFault(fault string) { m.fault = joinFaults(m.fault, fault) }
+
+// joinFaults joins two faults, of which either may be empty.
+func joinFaults(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
 	}
-	return noKey, fault
+	return a + "; " + b
 }
 
 // unsureFault returns the fault of a deny rule that matches a person with
@@ -101,27 +127,31 @@ func (d *decider) costlyMismatch(c *candidate, except key) (k key, fault string)
 // followed by the fault that the rule has besides.
 func (d *decider) unsureFault(r *rule, fault string) string {
 	sure := d.identity.sure
-	known := d.placeholderFault(r, sure)
-	if (r.Groups == nil || sure.matches(r)) && d.coversAny(&candidate{r, r.patterns}, sure, known) {
+	known := d.placeholderFault(r, sure, true)
+	if (r.Groups == nil || sure.matches(r)) && d.coversAny(&candidate{r, r.patterns}, sure, known, true) {
 		return known
 	}
-	why := "groups: not all groups of the person are known"
-	for i := range d.identity.unsure {
-		entries := newIDs(d.policy.matchingEntries(d.identity, d.identity.unsure[i]))
+	return joinFaults(d.whyUnsure(r), fault)
+}
+
+// whyUnsure says which unsure group a rule's groups key matches.
+func (d *decider) whyUnsure(r *rule) string {
+	for _, name := range d.identity.unsure {
+		entries := newIDs(d.policy.matchingEntries(d.identity, name))
 		if entries.intersects(&r.groups) {
-			why = fmt.Sprintf("groups: whether the person is in %q is not known", truncate(d.identity.unsure[i], 64))
-			break
+			return fmt.Sprintf("groups: whether the person is in %q is not known", truncate(name, 64))
 		}
 	}
-	return strings.TrimSuffix(why+"; "+fault, "; ")
+	return "groups: not all groups of the person are known"
 }
 
 // coversAny reports whether some pattern of the candidate covers the requested
-// name. A placeholder that cannot be filled stands for any one component.
-func (d *decider) coversAny(c *candidate, groups *membership, fault string) bool {
+// name. A placeholder that cannot be filled stands for any one component. strict is
+// as for placeholderFault.
+func (d *decider) coversAny(c *candidate, groups *membership, fault string, strict bool) bool {
 	loose := fault != "" || groups.all && c.rule.namesGroups && c.rule.needsGroup
 	for i := range c.patterns {
-		if p := &c.patterns[i]; loose && d.mightCover(c.rule, p, groups) || !loose && d.covers(c.rule, p, groups) {
+		if p := &c.patterns[i]; loose && d.mightCover(c.rule, p, groups, strict) || !loose && d.covers(c.rule, p, groups) {
 			return true
 		}
 	}

@@ -11,9 +11,9 @@ import (
 )
 
 // placeholderFault says why a placeholder of the rule cannot be filled, and is
-// empty if all can. A deny rule fails if one group cannot fill {group}; an
-// allow rule goes on with the others.
-func (d *decider) placeholderFault(r *rule, groups *membership) string {
+// empty if all can. If one group cannot fill {group}, the others do, unless strict is
+// set, as it is for a deny rule.
+func (d *decider) placeholderFault(r *rule, groups *membership, strict bool) string {
 	if r.needsUser && !d.identity.userCanFill {
 		if d.identity.anonymous {
 			return "{user}: there is none without credentials"
@@ -25,7 +25,7 @@ func (d *decider) placeholderFault(r *rule, groups *membership) string {
 			return fault
 		}
 	}
-	if r.needsGroup && (r.deny || !groups.canFill(r)) {
+	if r.needsGroup && (strict || !groups.canFill(r)) {
 		if g := groups.unfillableFor(r); g != nil {
 			return "{group}: " + notComponent(g.name)
 		}
@@ -53,9 +53,10 @@ func (m *membership) unfillableFor(r *rule) *group {
 // mightCover reports whether a pattern covers the requested name if each
 // placeholder that cannot be filled is any one component, as "*" is. A deny
 // rule that fails matches by this. An allow rule that fails is reported only
-// where it might have matched, and not with every request.
-func (d *decider) mightCover(r *rule, p *pattern, groups *membership) bool {
-	anyGroup := !groups.canFill(r) || r.deny && (groups.all && r.namesGroups || groups.unfillableFor(r) != nil)
+// where it might have matched, and not with every request. strict is as for
+// placeholderFault.
+func (d *decider) mightCover(r *rule, p *pattern, groups *membership, strict bool) bool {
+	anyGroup := !groups.canFill(r) || groups.all && r.namesGroups || strict && groups.unfillableFor(r) != nil
 	loose := *p
 	loose.glob = slices.Clone(p.glob)
 	for i, t := range p.glob {

@@ -42,6 +42,9 @@
 //
 // Groups that a person may or may not be in (Request.Unsure) count for deny rules
 // alone.
+//
+// A rule with unless does not apply where a rule that it names covers the request.
+// That is three-valued too.
 package policy
 
 import (
@@ -101,6 +104,11 @@ type Rule struct {
 	// allow rule does not match and a deny rule does. user and groups are in
 	// lower case where the provider ignores case. Optional.
 	When string `toml:"when"`
+
+	// Unless names rules: this one does not apply where one of them covers the
+	// request by all its keys but effect, actions and its own unless. Where that
+	// cannot be told, an allow rule does not apply and a deny rule does. Optional.
+	Unless []string `toml:"unless"`
 }
 
 // Request holds who asks for which scopes, and from where.

@@ -69,6 +69,7 @@ func (p *Policy) decideWithoutIndex(req Request) Decision {
 		for _, r := range p.rules {
 			d.evaluate(&candidate{r, r.patterns})
 		}
+		d.finishMatches()
 		if granted := d.granted(); len(granted) > 0 {
 			s := req.Scopes[i]
 			out.Access = append(out.Access, registry.Access{Type: s.Type, Class: s.Class, Name: s.Name, Actions: granted})
@@ -78,9 +79,9 @@ func (p *Policy) decideWithoutIndex(req Request) Decision {
 	return out
 }
 
-// FuzzExplain draws one rule and one scope from a seed. If Explain says that
-// exactly one key does not match, then Decide grants by the rule without that
-// key.
+// FuzzExplain draws an allow rule, a deny rule that its unless may name, and one
+// scope from a seed. If Explain says that exactly one key of the allow rule does not
+// match, then Decide grants by the rule without that key.
 func FuzzExplain(f *testing.F) {
 	for seed := range uint64(2000) {
 		f.Add(seed)
@@ -89,7 +90,11 @@ func FuzzExplain(f *testing.F) {
 		draw := drawer{rand.New(rand.NewPCG(seed, 2))}
 		r, req := draw.rule(allow), draw.request()
 		req.Scopes = req.Scopes[:1]
-		p := compile(t, []Rule{r})
+		named := draw.rule(deny)
+		if named.Name = "named"; draw.IntN(2) == 0 {
+			r.Unless = []string{named.Name}
+		}
+		p := compile(t, []Rule{r, named})
 		explained := p.Explain(req).Scopes[0]
 		var got, want []string
 		for _, n := range explained.Near {
@@ -115,7 +120,7 @@ func denied(s ExplainedScope) []string {
 	return all
 }
 
-// liftable returns the keys without any one of which the policy's only rule
+// liftable returns the keys without any one of which the policy's first rule
 // matches. The condition counts only if all other keys match.
 func (p *Policy) liftable(req Request) []string {
 	r := p.rules[0]
@@ -124,13 +129,15 @@ func (p *Policy) liftable(req Request) []string {
 		for _, k := range without {
 			r.lift(k)
 		}
-		return p.decideWithoutIndex(req).Rules
+		return slices.DeleteFunc(p.decideWithoutIndex(req).Rules, func(v Verdict) bool { return v.Rule != r.Name })
 	}
 	if len(decide()) > 0 {
 		return nil
 	}
-	if len(decide(keyWhen)) > 0 {
-		return []string{"when"}
+	for _, k := range []key{keyWhen, keyUnless} {
+		if hits := decide(k); len(hits) > 0 && hits[0].Fault == "" {
+			return []string{k.String()}
+		}
 	}
 	var all []string
 	for k := keyUsers; k < keyWhen; k++ {
@@ -161,6 +168,8 @@ func (r *rule) lift(k key) {
 		r.patterns = []pattern{{glob: anything[0]}}
 	case keyWhen:
 		r.when = nil
+	case keyUnless:
+		r.unless = ids{}
 	}
 }
 
@@ -208,10 +217,24 @@ func (d drawer) some(least, most int, from ...string) []string {
 
 func (d drawer) rules() []Rule {
 	var all []Rule
-	for range d.IntN(40) {
-		all = append(all, d.rule([]string{allow, allow, deny}[d.IntN(3)]))
+	for i := range d.IntN(40) {
+		r := d.rule([]string{allow, allow, deny}[d.IntN(3)])
+		r.Name = fmt.Sprint("r", i)
+		all = append(all, r)
 	}
+	d.drawUnless(all)
 	return all
+}
+
+// drawUnless lets some of the rules name others.
+func (d drawer) drawUnless(rules []Rule) {
+	for i := range rules {
+		for d.IntN(4) == 0 {
+			if name := rules[d.IntN(len(rules))].Name; name != rules[i].Name && !slices.Contains(rules[i].Unless, name) {
+				rules[i].Unless = append(rules[i].Unless, name)
+			}
+		}
+	}
 }
 
 func (d drawer) rule(effect string) Rule {

@@ -115,32 +115,52 @@ func (p referenceRequest) anyGroup(r referenceRule) bool {
 }
 
 // evaluate returns whether a rule matches a resource.
-func (p referenceRequest) evaluate(r referenceRule, scope registry.Scope) truth {
+func (p referenceRequest) evaluate(r referenceRule, all []referenceRule, scope registry.Scope) truth {
+	named := slices.ContainsFunc(r.Actions, func(action string) bool {
+		return action == "*" || slices.Contains(scope.Actions, action) || slices.Contains(scope.Actions, "*")
+	})
+	sure, perhaps := p.keys(r, scope, r.Effect == "deny")
+	whole := and(truthOf(named), sure)
+	if r.Effect == "deny" {
+		whole = and(truthOf(named), or(sure, and(isUnknown, perhaps))) // unsure groups count
+	}
+	for _, other := range all {
+		if slices.Contains(r.Unless, other.Name) {
+			whole = and(whole, not(p.covered(other, scope)))
+		}
+	}
+	return whole
+}
+
+// covered returns whether a rule that an unless names covers a resource.
+func (p referenceRequest) covered(r referenceRule, scope registry.Scope) truth {
+	sure, perhaps := p.keys(r, scope, false)
+	return or(sure, and(isUnknown, perhaps))
+}
+
+// keys evaluates the keys of a rule but effect, actions and unless: for a person who is
+// in the groups that are known, and for one who is in the unsure groups as well. In a
+// strict evaluation one value that cannot fill a placeholder makes the rule fail.
+func (p referenceRequest) keys(r referenceRule, scope registry.Scope, strict bool) (sure, perhaps truth) {
 	if p.Anonymous {
 		p.Request = Request{Anonymous: true, Groups: []string{"anonymous"}, Service: p.Service, Address: p.Address, Time: p.Time}
 	}
 	users := r.Users == nil || !p.Anonymous && slices.ContainsFunc(r.Users, func(entry string) bool { return p.covers(entry, p.User) })
 	others := users && anyGlob(r.Types, scope.Type) &&
 		(r.Providers == nil || !p.Anonymous && anyGlob(r.Providers, p.Provider)) &&
-		(r.Services == nil || anyGlob(r.Services, p.Service)) &&
-		slices.ContainsFunc(r.Actions, func(action string) bool {
-			return action == "*" || slices.Contains(scope.Actions, action) || slices.Contains(scope.Actions, "*")
-		})
-	sure := p.matched(r, p.Groups)
+		(r.Services == nil || anyGlob(r.Services, p.Service))
 	condition := isTrue
 	if r.when != nil {
 		condition = r.when(p)
 	}
-	whole := and(truthOf(others), truthOf(r.Groups == nil || len(sure) > 0), p.repositories(r, scope.Name, sure, false), condition)
-	if r.Effect == "allow" {
-		return whole
-	}
-	// Unsure groups count for a deny rule.
+	groups := p.matched(r, p.Groups)
+	sure = and(truthOf(others), truthOf(r.Groups == nil || len(groups) > 0), p.repositories(r, scope.Name, groups, false, strict), condition)
+
 	named := slices.DeleteFunc(slices.Clone(p.Unsure), func(name string) bool { return name == "*" })
-	perhaps := append(slices.Clone(sure), p.matched(r, named)...)
+	groups = append(slices.Clone(groups), p.matched(r, named)...)
 	anyGroup := p.anyGroup(r)
-	byUnsure := and(isUnknown, truthOf(others), truthOf(r.Groups == nil || len(perhaps) > 0 || anyGroup), p.repositories(r, scope.Name, perhaps, anyGroup), condition)
-	return or(whole, byUnsure)
+	perhaps = and(truthOf(others), truthOf(r.Groups == nil || len(groups) > 0 || anyGroup), p.repositories(r, scope.Name, groups, anyGroup, strict), condition)
+	return sure, perhaps
 }
 
 var (
@@ -149,8 +169,8 @@ var (
 )
 
 // repositories evaluates the repositories key of a rule. groups are the values
-// of {group}; with anyGroup it is any one component as well.
-func (p referenceRequest) repositories(r referenceRule, name string, groups []string, anyGroup bool) truth {
+// of {group}; with anyGroup it is any one component as well. strict is as for keys.
+func (p referenceRequest) repositories(r referenceRule, name string, groups []string, anyGroup, strict bool) truth {
 	failed := false
 	fills := map[string][]string{} // the values of each placeholder; "*" is any component
 	for _, placeholder := range placeholderPattern.FindAllString(strings.Join(r.Repositories, "\n"), -1) {
@@ -173,7 +193,7 @@ func (p referenceRequest) repositories(r referenceRule, name string, groups []st
 		default:
 			add(referenceClaim(p.Claims, strings.Split(placeholder[len("{claims."):len(placeholder)-1], ".")))
 		}
-		if bad > 0 && (r.Effect == "deny" || len(values) == 0) {
+		if bad > 0 && (strict || len(values) == 0) {
 			failed = true
 			values = append(values, "*")
 		}
@@ -231,7 +251,7 @@ func (p referenceRequest) decide(rules []referenceRule, scope registry.Scope) (g
 	var allowed, denied []string
 	denies := false
 	for _, r := range rules {
-		t := p.evaluate(r, scope)
+		t := p.evaluate(r, rules, scope)
 		how[r.Name] = t
 		switch {
 		case r.Effect == "allow" && t == isTrue:

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func WithDefaults(rules []Rule) []Rule {
 	for i := range rules {
 		r := &rules[i]
 		if r.Name == "" {
-			r.Name = fmt.Sprintf("rule[%d]", i)
+			r.Name = defaultName(i)
 		}
 		if r.Effect == "" {
 			r.Effect = allow
@@ -39,6 +40,9 @@ func WithDefaults(rules []Rule) []Rule {
 	}
 	return rules
 }
+
+// defaultName is the name of a rule that has none of its own.
+func defaultName(index int) string { return "rule[" + strconv.Itoa(index) + "]" }
 
 // ValidateNames calls fault for each entry of a rule's providers or services
 // that matches none of those configured.
@@ -99,6 +103,10 @@ func checkRules(rules []Rule, conditions *conditionCompiler, fault func(key, pro
 				c.report("when", "%v", err)
 			}
 		}
+	}
+	for i, r := range rules {
+		c := &checker{r, i, report}
+		c.checkUnless(rules, names)
 	}
 	if len(actions) > maxActions {
 		report("rule", fmt.Sprintf(`the rules name %d different actions, at most %d are possible; registries know "pull", "push" and "delete"`, len(actions), maxActions))

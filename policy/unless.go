@@ -1,0 +1,147 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// namedRule is a rule that some unless names and that may cover the scope, with the
+// cached answer whether it does.
+type namedRule struct {
+	rule      *rule
+	evaluated bool
+	covers    ternary
+}
+
+// noteNamed notes a rule that some unless names, if it may cover the scope. The rest
+// of its keys is evaluated when a rule that names it matches.
+func (d *decider) noteNamed(r *rule) {
+	if d.cheapMismatch(r, d.identity.possible, keyActions) == noKey {
+		d.named = append(d.named, namedRule{rule: r})
+	}
+}
+
+// noteAllNamed is noteNamed for all rules, where the index is not asked.
+func (d *decider) noteAllNamed() {
+	for _, r := range d.policy.rules {
+		if r.named {
+			d.noteNamed(r)
+		}
+	}
+}
+
+// sortNamed brings the named rules into the order of the file, each once, however many
+// buckets of the index have it.
+func (d *decider) sortNamed() {
+	if len(d.named) < 2 {
+		return
+	}
+	slices.SortFunc(d.named, func(a, b namedRule) int { return a.rule.index - b.rule.index })
+	d.named = slices.CompactFunc(d.named, func(a, b namedRule) bool { return a.rule == b.rule })
+}
+
+// covered returns whether a rule that the unless of r names covers the scope.
+func (d *decider) covered(r *rule) ternary {
+	by, got := d.coveredBy(r)
+	if got.fault != "" {
+		got.fault = fmt.Sprintf("unless: whether %q covers it is not known: %s", by.Name, got.fault)
+	}
+	return got
+}
+
+// coveredBy is [decider.covered] with the rule that covers the scope, or else the
+// first of those that may.
+func (d *decider) coveredBy(r *rule) (by *rule, covered ternary) {
+	for i := range d.named {
+		n := &d.named[i]
+		if !r.unless.has(int32(n.rule.index)) {
+			continue
+		}
+		if !n.evaluated {
+			n.covers, n.evaluated = d.coverage(n.rule), true
+		}
+		if n.covers.holds {
+			return n.rule, n.covers
+		}
+		if by == nil && n.covers.fault != "" {
+			by, covered = n.rule, n.covers
+		}
+	}
+	return by, covered
+}
+
+// coverage returns whether a rule covers the scope by all its keys but effect,
+// actions and unless. It is unknown where an allow rule with these keys would
+// fail, and where unsure groups decide. The keys of cheapMismatch match already, if
+// unsure groups count.
+func (d *decider) coverage(r *rule) ternary {
+	covers, fault := d.coversWithGroups(r, d.identity.sure)
+	if !covers && d.identity.possible != d.identity.sure {
+		if covers, fault = d.coversWithGroups(r, d.identity.possible); covers {
+			fault = joinFaults(d.whyUnsure(r), fault)
+		}
+	}
+	if !covers {
+		return ternary{}
+	}
+	if r.when != nil {
+		got := d.evalCondition(r.when)
+		if got.isFalse() {
+			return ternary{}
+		}
+		fault = joinFaults(fault, got.fault)
+	}
+	return ternary{fault == "", fault}
+}
+
+// coversWithGroups reports whether the groups and repositories keys match for a
+// person in these groups, and why that cannot be told.
+func (d *decider) coversWithGroups(r *rule, groups *membership) (covers bool, fault string) {
+	if r.Groups != nil && !groups.matches(r) {
+		return false, ""
+	}
+	fault = d.placeholderFault(r, groups, false)
+	return d.coversAny(&candidate{r, r.patterns}, groups, fault, false), fault
+}
+
+// checkUnless checks that each entry of unless is the name of another rule. numbers
+// are the indexes of rules by name.
+func (c *checker) checkUnless(rules []Rule, numbers map[string]int) {
+	if c.Unless != nil && len(c.Unless) == 0 {
+		c.report("unless", "the list is empty; name the rules where this one does not apply, or leave the key out")
+	}
+	seen := make(map[string]bool, len(c.Unless))
+	for i, name := range c.Unless {
+		if problem := c.unlessProblem(name, rules, numbers, seen[name]); problem != "" {
+			c.report(fmt.Sprintf("unless[%d]", i), "%q %s", name, problem)
+		}
+		seen[name] = true
+	}
+}
+
+// unlessProblem says what is wrong with an entry of unless, and is empty if nothing is.
+func (c *checker) unlessProblem(name string, rules []Rule, numbers map[string]int, again bool) string {
+	n, exists := numbers[name]
+	switch {
+	case !exists:
+		return "is not the name of a rule" + didYouMean(name, rules)
+	case n == c.index:
+		return "is the rule itself, so that it would never apply; leave it out"
+	case name == defaultName(n):
+		return "has no name of its own, and its position changes with the file; give it a name"
+	case again:
+		return "is named twice; leave one out"
+	}
+	return ""
+}
+
+// didYouMean suggests the name of a rule that differs only in case or by one letter.
+func didYouMean(name string, rules []Rule) string {
+	for i, r := range rules {
+		if r.Name != defaultName(i) && (strings.EqualFold(r.Name, name) || withinOneEdit(r.Name, name)) {
+			return fmt.Sprintf("; did you mean %q?", r.Name)
+		}
+	}
+	return "; write the name of one, as its key name has it"
+}
