@@ -17,6 +17,7 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0 // tests: plays the binary by scripts
 	github.com/spf13/cobra v1.10.2 // cmd: subcommands and their help
 	github.com/spf13/pflag v1.0.9 // cmd: the flags of cobra, by their names
+	go.yaml.in/yaml/v3 v3.0.5 // importer: the configurations of other servers, with lines
 	golang.org/x/crypto v0.58.0 // providers/file: argon2id and bcrypt
 	golang.org/x/oauth2 v0.37.0 // providers/oidc: grants
 	golang.org/x/sys v0.49.0 // bench: the CPU time of a process, exactly
@@ -47,7 +48,6 @@ require (
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/exp v0.0.0-20261011100332-faecfb24eb49 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect

@@ -81,3 +81,8 @@ const (
 	Lost                    // not translated: there is no equal, or docker_auth ignores it too
 	Refused                 // a translation would open the registry; there is none
 )
+
+// String returns the word for a severity.
+func (s Severity) String() string {
+	return [...]string{"note", "changed", "lost", "refused"}[s]
+}
