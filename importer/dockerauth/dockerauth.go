@@ -53,9 +53,16 @@ type Identities struct {
 	// among them nor one of Users is one that no person has.
 	DirectoryLabels []string
 
+	// LowerCaseLabels are those of DirectoryLabels whose values docker_auth turns into
+	// lower case.
+	LowerCaseLabels []string
+
 	// Anonymous reports that docker_auth answers requests without credentials: its
 	// users have "". Without it such a request is 401, whatever the ACL says.
 	Anonymous bool
+
+	// AnonymousLabels are the labels of "", which conditions on labels see.
+	AnonymousLabels map[string][]string
 }
 
 // Rule is a rule of ours with the comment that stands above it in the file.
