@@ -17,10 +17,13 @@ REVISION ?= $(shell git rev-parse --quiet --verify HEAD 2>/dev/null)
 RELEASE := CGO_ENABLED=0 go build -trimpath -buildvcs=false \
 	-ldflags '-s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)'
 
+# Stands for the time of a build in whatever has one.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
 # The platforms of a release: an operating system and a processor each.
 PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 
-.PHONY: build cross run test unit e2e deploy bench fuzz lint install-peers
+.PHONY: build cross image release run test unit e2e deploy bench fuzz lint install-peers
 
 # -v prints each compiled package: with empty caches the build takes minutes.
 build:
@@ -32,6 +35,26 @@ cross: $(PLATFORMS:%=cross-%)
 cross-%:
 	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
 		$(RELEASE) -o bin/shorepass-$*$(if $(findstring windows,$*),.exe) ./cmd/shorepass
+
+# The binaries with the suffix that Windows wants, and their bills of materials.
+BINARIES := $(foreach p,$(PLATFORMS),shorepass-$(p)$(if $(findstring windows,$(p)),.exe))
+LINUX    := $(filter shorepass-linux-%,$(BINARIES))
+
+# The container image for linux, an OCI layout: bin/image. The same commit has the
+# same digest.
+image: cross-linux-amd64 cross-linux-arm64
+	rm -rf bin/image
+	cd deploy && go run ./image -version '$(VERSION)' -revision '$(REVISION)' -o ../bin/image $(LINUX:%=../bin/%)
+
+# What is published of a version, with checksums: bin/release.
+release: cross image
+	rm -rf bin/release
+	mkdir -p bin/release
+	cp $(BINARIES:%=bin/%) bin/release
+	cd deploy && go run ./sbom -version '$(VERSION)' $(BINARIES:%=../bin/release/%)
+	tar --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
+		-C bin/image -cf bin/release/shorepass-image.tar .
+	cd bin/release && sha256sum * > SHA256SUMS
 
 run: build
 	@echo "Serving config.example.toml until Ctrl-C; its user is demo, with the password demo."

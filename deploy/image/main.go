@@ -1,0 +1,73 @@
+// Command image builds the container image from nothing but the program: a layout (OCI)
+// of an index with an image for each binary, without an engine or a registry.
+//
+//	SOURCE_DATE_EPOCH=… go run ./image -version v1.2.0 -revision HASH -o ../bin/image \
+//		../bin/shorepass-linux-amd64 ../bin/shorepass-linux-arm64
+//
+// The same binaries, flags and date give the same digest.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+
+	"shorepass/deploy/internal/sbom"
+)
+
+func main() {
+	log.SetFlags(0)
+	var b build
+	flag.StringVar(&b.version, "version", "", "the `version`, which is the tag too")
+	flag.StringVar(&b.revision, "revision", "", "the `commit`")
+	out := flag.String("o", "", "the `folder` of the layout, which must not exist")
+	flag.Parse()
+	if err := run(b, *out, flag.Args()); err != nil {
+		log.Fatal("image: ", err)
+	}
+}
+
+func run(b build, out string, binaries []string) (err error) {
+	if b.created, err = sbom.SourceDate(); err != nil {
+		return err
+	}
+	if b.version == "" {
+		return errors.New("there is no version; outside of a git checkout write make image VERSION=v1.2.0")
+	}
+	index, err := b.index(binaries)
+	if err != nil {
+		return err
+	}
+	if err := write(out, index, tag(b.version)); err != nil {
+		return err
+	}
+	digest, err := index.Digest()
+	if err == nil {
+		fmt.Printf("%s:%s@%s\n", out, tag(b.version), digest)
+	}
+	return err
+}
+
+// tag returns the tag for a version: a tag cannot contain "+".
+func tag(version string) string { return strings.ReplaceAll(version, "+", "_") }
+
+// write writes an index as a layout, with a tag as its reference.
+func write(folder string, index v1.ImageIndex, tag string) error {
+	if err := os.Mkdir(folder, 0o755); err != nil { // a layout that is there would keep its old blobs
+		return fmt.Errorf("make the layout: %w", err)
+	}
+	layoutPath, err := layout.Write(folder, empty.Index)
+	if err != nil {
+		return err
+	}
+	return layoutPath.AppendIndex(index, layout.WithAnnotations(map[string]string{
+		"org.opencontainers.image.ref.name": tag,
+	}))
+}
