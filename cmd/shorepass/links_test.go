@@ -16,15 +16,19 @@ var (
 	inAnchor = regexp.MustCompile(`[^\pL\pN_\- ]`) // what GitHub leaves out of an anchor
 )
 
-// TestLinks: every relative link in README.md and docs leads to a file, and its anchor to
-// a heading.
+// TestLinks: every relative link in a page of the repository leads to a file, and its
+// anchor to a heading.
 func TestLinks(t *testing.T) {
-	pages, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "deploy/*/*.md", "deploy/*/*/*.md"} {
+		found, err := filepath.Glob("../../" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
 	}
 	checked := 0
-	for _, page := range append(pages, "../../README.md") {
+	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
