@@ -45,6 +45,21 @@ func Load(name string, kinds Kinds, options ...Option) (*Config, error) {
 	return cfg, err
 }
 
+// Parse is [Load] for a text that is in no file yet. Name is that of faults; relative
+// paths are taken from the working folder.
+func Parse(name string, text []byte, kinds Kinds, options ...Option) (*Config, error) {
+	folder, err := filepath.Abs(".")
+	if err != nil {
+		return nil, fmt.Errorf("find the working folder: %w", err)
+	}
+	l := newLoader(name, folder, kinds)
+	for _, option := range options {
+		option(l)
+	}
+	l.text.data = text
+	return l.load()
+}
+
 // readFile reads the configuration. The file may be a pipe, for example from a program
 // that decrypts the configuration.
 func readFile(name string) ([]byte, error) {

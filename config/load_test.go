@@ -111,3 +111,17 @@ func TestProviderTables(t *testing.T) {
 		}
 	}
 }
+
+// TestParse: a text without a file has the faults of one.
+func TestParse(t *testing.T) {
+	text, err := os.ReadFile("../config.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err := Parse("new.toml", text, kinds); err != nil || len(cfg.Rules) != 2 {
+		t.Errorf("Parse(config.example.toml): %v", err)
+	}
+	if _, err := Parse("new.toml", []byte("[server]\nlisten = 1\n"), kinds); err == nil || !strings.Contains(err.Error(), "new.toml:2: server.listen: ") {
+		t.Errorf("Parse of a fault: %v", err)
+	}
+}
