@@ -29,6 +29,9 @@ const (
 	// mergeCost is what a pair of a merge key counts.
 	mergeCost = 100
 
+	// maxFindings bounds what is said of reading a file.
+	maxFindings = 10_000
+
 	// maxDepth bounds merge keys within merge keys.
 	maxDepth = 100
 )
@@ -52,6 +55,12 @@ type reader struct {
 }
 
 func (r *reader) add(line int, severity Severity, format string, args ...any) {
+	if len(r.findings) == maxFindings && r.err == nil {
+		r.err = fmt.Errorf("line %d: there is something to say of more than %d lines; is this a configuration of docker_auth?", line, maxFindings)
+	}
+	if r.err != nil {
+		return
+	}
 	r.findings = append(r.findings, Finding{File: r.file, Line: line, Severity: severity, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -141,8 +150,10 @@ func (r *reader) merge(line int, value *yaml.Node, depth int) []pair {
 			r.wrongType(source, "<<", "a table, or a list of tables")
 			continue
 		}
-		if depth > maxDepth {
-			r.add(line, Refused, "docker_auth does not start: << is nested without end")
+		if depth > maxDepth && r.err == nil {
+			r.err = fmt.Errorf("line %d: docker_auth does not start: << is nested without end", line)
+		}
+		if r.err != nil {
 			return nil
 		}
 		pairs := r.collect(source, true, depth)

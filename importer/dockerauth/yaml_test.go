@@ -252,6 +252,9 @@ func TestUnreadable(t *testing.T) {
 		"deep flow":            {strings.Repeat("[", 100_000), "not YAML"},
 		"deep blocks":          {strings.Repeat("- ", 100_000), "not YAML"},
 		"anchors that explode": {laughs + "users: {<<: *a30}\n", "the anchors above stand for more than 16 MiB"},
+		"a loop":               {"users: &a {<<: *a}\n", "<< is nested without end"},
+		"two loops":            {"users: &a {<<: [*a, *a]}\n", "<< is nested without end"},
+		"too many findings":    {strings.Repeat("a:\n", 20_000), "there is something to say of more than 10000 lines"},
 		"a long text, often":   {"acl:\n- {match: {}, actions: [], comment: &c " + strings.Repeat("x", 1<<20) + "}\n" + strings.Repeat("- {match: {}, actions: [], comment: *c}\n", 100), "the anchors above stand for more than 16 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
