@@ -1,0 +1,261 @@
+package dockerauth
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+
+	"shorepass/internal/fold"
+)
+
+// subject is what an entry says of the person: keys of a rule and conditions.
+type subject struct {
+	users, groups []string
+	when          []string
+	never         string                 // why no person can match
+	matches       []func(principal) bool // by the keys and conditions, as our policy evaluates them
+}
+
+// apply adds the keys of a subject to a draft.
+func (s *subject) apply(d *draft) {
+	d.users, d.groups = s.users, s.groups
+	if d.users == nil && d.groups == nil {
+		d.groups = []string{authenticated}
+	}
+	d.when = append(d.when, s.when...)
+}
+
+// subject returns what an entry says of people in general. ok is false if our keys
+// cannot say it.
+func (t *aclTranslation) subject(e *aclEntry) (s subject, ok bool) {
+	if !t.account(e, &s) {
+		return s, false
+	}
+	for _, c := range e.labels {
+		if !t.label(c, &s) {
+			return s, false
+		}
+	}
+	return s, true
+}
+
+// saysTheSame reports whether a subject covers just the static users of covered. They
+// differ where case matters to docker_auth.
+func (t *aclTranslation) saysTheSame(s subject, covered []principal) bool {
+	if len(s.matches) == 0 {
+		return len(covered) == len(t.people)
+	}
+	n := 0
+	for _, who := range t.people {
+		all := !slices.ContainsFunc(s.matches, func(match func(principal) bool) bool { return !match(who) })
+		if all && (n >= len(covered) || covered[n].name != who.name) {
+			return false
+		}
+		if all {
+			n++
+		}
+	}
+	return n == len(covered)
+}
+
+// dynamic returns the conditions of an entry on the person that need the request. ok is
+// false if they cannot be said.
+//
+// Requests without credentials have no claims here: who are those whose labels are
+// written into the conditions, nil for people.
+func (t *aclTranslation) dynamic(e *aclEntry, who *principal) (s subject, ok bool) {
+	if e.account.fromRequest() && !t.account(e, &s) {
+		return s, false
+	}
+	for _, c := range e.labels {
+		if !c.pattern.fromRequest() {
+			continue
+		}
+		if who == nil || !who.anonymous {
+			ok = t.label(c, &s)
+		} else if made, valid := c.pattern.fill(noValue); valid {
+			var text string
+			text, ok = made.celText()
+			s.when = append(s.when, text+" in "+celList(who.labels[c.label]))
+		}
+		if !ok {
+			return s, false
+		}
+	}
+	return s, true
+}
+
+// writtenOut returns the subject that names the users whom an entry covers.
+func (t *aclTranslation) writtenOut(e *aclEntry, covered []principal) (subject, bool) {
+	s, ok := t.dynamic(e, nil)
+	if ok && len(covered) > 0 {
+		s.people(covered...)
+	}
+	return s, ok
+}
+
+// people makes a subject that of some people.
+func (s *subject) people(all ...principal) {
+	s.users, s.groups = nil, nil
+	if all[0].anonymous {
+		s.groups = []string{anonymous}
+		return
+	}
+	for _, who := range all {
+		if name := fold.Name(who.name); !slices.Contains(s.users, name) {
+			s.users = append(s.users, name)
+		}
+	}
+	if slices.ContainsFunc(s.users, isGlob) {
+		s.when = append(s.when, "user in "+celList(s.users)) // a name with an asterisk is a glob in users
+		s.users = nil
+	}
+}
+
+// isGlob reports whether users and groups take a name for more than a name.
+func isGlob(name string) bool { return name == "" || strings.ContainsAny(name, "*{}") }
+
+// account adds the condition on the account to a subject.
+func (t *aclTranslation) account(e *aclEntry, s *subject) bool {
+	if e.account == nil {
+		return true
+	}
+	made, ok := e.account.fill(noValue)
+	if !ok {
+		return false
+	}
+	if len(made.holes) > 0 {
+		condition, ok := made.celCondition("user")
+		s.when = append(s.when, condition)
+		return ok
+	}
+	ignoringCase := expression{source: "(?i)" + made.source}
+	globs, exact := ignoringCase.globs(plainName)
+	if len(globs) == 0 {
+		s.never = "the account is empty, which is no person's"
+	}
+	if !slices.Equal(globs, []string{"**"}) {
+		s.users = simpleGlobs(globs)
+	}
+	switch {
+	case exact:
+	case e.account.noSlash():
+		s.when = append(s.when, `!user.contains("/")`)
+		s.matches = append(s.matches, func(who principal) bool { return !strings.Contains(who.name, "/") })
+	case t.isAnyName(made):
+	default:
+		s.when = append(s.when, "user.matches("+celRegexp(ignoringCase.source)+")")
+		s.matches = append(s.matches, func(who principal) bool { return t.matches(ignoringCase, who.name) })
+	}
+	if s.users != nil {
+		users := s.users
+		s.matches = append(s.matches, func(who principal) bool {
+			return slices.ContainsFunc(users, func(g string) bool { return plainGlobMatches(g, who.name) })
+		})
+	}
+	return true
+}
+
+// isAnyName reports whether an expression is one of those for any text that is not
+// empty, as ".+" and "^.+$" are.
+func (t *aclTranslation) isAnyName(x expression) bool {
+	return regexp.MustCompile(`^\^?\.[+*]\$?$`).MatchString(x.source) || x.source == "."
+}
+
+// noSlash reports whether a pattern is a glob of literal text without "/" and of
+// asterisks: but for names with "/" it matches what the same glob of ours does.
+func (p *pattern) noSlash() bool {
+	return !p.regexp && !strings.ContainsAny(p.text, `/?[\{}`)
+}
+
+// simpleGlobs returns globs of plain names with single asterisks.
+func simpleGlobs(globs []string) []string {
+	all := make([]string, len(globs))
+	for i, g := range globs {
+		for strings.Contains(g, "**") {
+			g = strings.ReplaceAll(g, "**", "*")
+		}
+		all[i] = g
+	}
+	return all
+}
+
+// label adds a condition on a label to a subject.
+func (t *aclTranslation) label(c labelCondition, s *subject) bool {
+	made, ok := c.pattern.fill(noValue)
+	if !ok {
+		return false
+	}
+	if len(made.holes) > 0 {
+		text, ok := made.celText()
+		if ok {
+			s.when = append(s.when, t.labelHas(c.label, text))
+		}
+		// A static user whose name has capitals is not the label's value in lower case.
+		s.matches = append(s.matches, func(who principal) bool {
+			all, _ := combineAccount(made, fold.Name(who.name))
+			return slices.ContainsFunc(all, func(text string) bool { return text == "" || slices.Contains(who.labels[c.label], text) })
+		})
+		return ok
+	}
+	if c.label == t.who.GroupLabel {
+		return t.group(c.label, made, s)
+	}
+	s.matches = append(s.matches, func(who principal) bool {
+		return slices.ContainsFunc(who.labels[c.label], func(v string) bool { return t.matches(made, v) })
+	})
+	s.when = append(s.when, t.labelMatches(c.label, made))
+	return true
+}
+
+// combineAccount returns the text of a label condition that is the account with text
+// around it, or an empty one if it needs the request.
+func combineAccount(x expression, account string) ([]string, bool) {
+	for _, hole := range x.holes {
+		if hole.kind != accountName {
+			return []string{""}, true
+		}
+	}
+	parsed, err := syntax.Parse(x.source, syntax.Perl)
+	if err != nil {
+		return nil, false
+	}
+	sequences, ok := expander{maxClass}.alternatives(parsed.Simplify())
+	if !ok || len(sequences) != 1 {
+		return nil, false
+	}
+	var b strings.Builder
+	for _, e := range sequences[0] {
+		if e.kind == character && e.r >= firstHole {
+			b.WriteString(account)
+		} else if e.kind == character {
+			b.WriteRune(e.r)
+		}
+	}
+	return []string{b.String()}, true
+}
+
+// group adds a condition on the label that is our groups to a subject.
+func (t *aclTranslation) group(label string, x expression, s *subject) bool {
+	lowered := slices.Contains(t.who.LowerCaseLabels, label)
+	if !lowered {
+		x = expression{source: "(?i)" + x.source}
+	}
+	s.matches = append(s.matches, func(who principal) bool {
+		return slices.ContainsFunc(who.labels[label], func(v string) bool { return t.matches(x, fold.Name(v)) })
+	})
+	globs, exact := x.globs(plainName)
+	if lowered {
+		globs = slices.DeleteFunc(globs, func(g string) bool { return fold.Name(g) != g })
+		if len(globs) == 0 {
+			s.never = "docker_auth turns the values of the label into lower case"
+		}
+	}
+	if exact && !slices.ContainsFunc(globs, func(g string) bool { return strings.Trim(g, "*") != g && strings.Trim(g, "*") == "" || g == "" }) && len(globs) > 0 {
+		s.groups = simpleGlobs(globs)
+		return true
+	}
+	s.when = append(s.when, `groups.exists(g, g != "authenticated" && g.matches(`+celRegexp(x.source)+"))")
+	return true
+}
