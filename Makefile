@@ -7,6 +7,9 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 GOTEST ?= go test
 FUZZTIME ?= 10s
 
+# Where binaries and the image go.
+BIN := $(CURDIR)/bin
+
 # The version and the commit that "shorepass version" prints.
 VERSION  ?= $(shell deploy/version)
 REVISION ?= $(shell git rev-parse --quiet --verify HEAD 2>/dev/null)
@@ -27,14 +30,14 @@ PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 win
 
 # -v prints each compiled package: with empty caches the build takes minutes.
 build:
-	@test -e bin/shorepass || echo "Compiling bin/shorepass; with empty caches this takes minutes."
-	$(RELEASE) -v -o bin/shorepass ./cmd/shorepass
+	@test -e $(BIN)/shorepass || echo "Compiling bin/shorepass; with empty caches this takes minutes."
+	$(RELEASE) -v -o $(BIN)/shorepass ./cmd/shorepass
 
 # The binary for each platform, bin/shorepass-linux-amd64 and so on.
 cross: $(PLATFORMS:%=cross-%)
 cross-%:
 	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) \
-		$(RELEASE) -o bin/shorepass-$*$(if $(findstring windows,$*),.exe) ./cmd/shorepass
+		$(RELEASE) -o $(BIN)/shorepass-$*$(if $(findstring windows,$*),.exe) ./cmd/shorepass
 
 # The binaries with the suffix that Windows wants, and their bills of materials.
 BINARIES := $(foreach p,$(PLATFORMS),shorepass-$(p)$(if $(findstring windows,$(p)),.exe))
@@ -43,22 +46,22 @@ LINUX    := $(filter shorepass-linux-%,$(BINARIES))
 # The container image for linux, an OCI layout: bin/image. The same commit has the
 # same digest.
 image: cross-linux-amd64 cross-linux-arm64
-	rm -rf bin/image
-	cd deploy && go run ./image -version '$(VERSION)' -revision '$(REVISION)' -o ../bin/image $(LINUX:%=../bin/%)
+	rm -rf $(BIN)/image
+	cd deploy && go run ./image -version '$(VERSION)' -revision '$(REVISION)' -o $(BIN)/image $(LINUX:%=$(BIN)/%)
 
 # What is published of a version, with checksums: bin/release.
 release: cross image
-	rm -rf bin/release
-	mkdir -p bin/release
-	cp $(BINARIES:%=bin/%) bin/release
-	cd deploy && go run ./sbom -version '$(VERSION)' $(BINARIES:%=../bin/release/%)
+	rm -rf $(BIN)/release
+	mkdir -p $(BIN)/release
+	cp $(BINARIES:%=$(BIN)/%) $(BIN)/release
+	cd deploy && go run ./sbom -version '$(VERSION)' $(BINARIES:%=$(BIN)/release/%)
 	tar --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
-		-C bin/image -cf bin/release/shorepass-image.tar .
-	cd bin/release && sha256sum * > SHA256SUMS
+		-C $(BIN)/image -cf $(BIN)/release/shorepass-image.tar .
+	cd $(BIN)/release && sha256sum * > SHA256SUMS
 
 run: build
 	@echo "Serving config.example.toml until Ctrl-C; its user is demo, with the password demo."
-	bin/shorepass serve --config config.example.toml --greet demo:demo
+	$(BIN)/shorepass serve --config config.example.toml --greet demo:demo
 
 test: unit e2e deploy
 
@@ -79,7 +82,7 @@ deploy: install-peers
 # three replicas. It takes minutes. BEFORE=/path/of/another/shorepass measures
 # that binary beside this one.
 bench: build install-peers
-	go run ./bench -shorepass bin/shorepass -before "$(BEFORE)"
+	go run ./bench -shorepass $(BIN)/shorepass -before "$(BEFORE)"
 	go test -run '^$$' -bench . ./bench
 
 # Runs every fuzz target of the modules for FUZZTIME.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	spec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // build is what the images of an index have in common.
@@ -23,7 +23,7 @@ type build struct {
 	created           time.Time
 }
 
-// labels returns the labels of the images, which are the annotations of the index too.
+// labels returns the labels of the images, which are the annotations of manifests too.
 func (b build) labels() map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.title":       "shorepass",
@@ -34,38 +34,18 @@ func (b build) labels() map[string]string {
 	}
 }
 
-// index returns an index with an image for each binary.
-func (b build) index(binaries []string) (v1.ImageIndex, error) {
-	if len(binaries) == 0 {
-		return nil, errors.New("name a binary for each platform")
-	}
-	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	for _, binary := range binaries {
-		platform, err := platformOf(binary)
-		if err != nil {
-			return nil, err
-		}
-		image, err := b.image(binary, platform)
-		if err != nil {
-			return nil, fmt.Errorf("build the image of %s: %w", binary, err)
-		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}})
-	}
-	return mutate.Annotations(index, b.labels()).(v1.ImageIndex), nil
-}
-
 // platformOf returns the platform that a binary was compiled for. It must be linux.
-func platformOf(binary string) (v1.Platform, error) {
+func platformOf(binary string) (*spec.Platform, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
-		return v1.Platform{}, fmt.Errorf("read the build information of %s: %w", binary, err)
+		return nil, fmt.Errorf("read the build information of %s: %w", binary, err)
 	}
-	p := v1.Platform{OS: setting(info, "GOOS"), Architecture: setting(info, "GOARCH")}
+	p := &spec.Platform{OS: setting(info, "GOOS"), Architecture: setting(info, "GOARCH")}
 	switch {
 	case p.OS != "linux":
-		return v1.Platform{}, fmt.Errorf("%s is for %s; an image needs a binary for linux", binary, p.OS)
+		return nil, fmt.Errorf("%s is for %s; an image needs a binary for linux", binary, p.OS)
 	case setting(info, "CGO_ENABLED") != "0":
-		return v1.Platform{}, fmt.Errorf("%s is not static; compile it with CGO_ENABLED=0", binary)
+		return nil, fmt.Errorf("%s is not static; compile it with CGO_ENABLED=0", binary)
 	}
 	return p, nil
 }
@@ -80,7 +60,7 @@ func setting(info *debug.BuildInfo, key string) string {
 }
 
 // image returns the image of a platform: one layer, and how to run it.
-func (b build) image(binary string, platform v1.Platform) (v1.Image, error) {
+func (b build) image(binary string, platform *spec.Platform) (v1.Image, error) {
 	files, err := b.files(binary)
 	if err != nil {
 		return nil, err

@@ -12,12 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"os"
 	"strings"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 
 	"shorepass/deploy/internal/sbom"
 )
@@ -38,17 +33,13 @@ func run(b build, out string, binaries []string) (err error) {
 	if b.created, err = sbom.SourceDate(); err != nil {
 		return err
 	}
-	if b.version == "" {
+	switch {
+	case b.version == "":
 		return errors.New("there is no version; outside of a git checkout write make image VERSION=v1.2.0")
+	case len(binaries) == 0:
+		return errors.New("name a binary for each platform")
 	}
-	index, err := b.index(binaries)
-	if err != nil {
-		return err
-	}
-	if err := write(out, index, tag(b.version)); err != nil {
-		return err
-	}
-	digest, err := index.Digest()
+	digest, err := b.write(out, binaries)
 	if err == nil {
 		fmt.Printf("%s:%s@%s\n", out, tag(b.version), digest)
 	}
@@ -57,17 +48,3 @@ func run(b build, out string, binaries []string) (err error) {
 
 // tag returns the tag for a version: a tag cannot contain "+".
 func tag(version string) string { return strings.ReplaceAll(version, "+", "_") }
-
-// write writes an index as a layout, with a tag as its reference.
-func write(folder string, index v1.ImageIndex, tag string) error {
-	if err := os.Mkdir(folder, 0o755); err != nil { // a layout that is there would keep its old blobs
-		return fmt.Errorf("make the layout: %w", err)
-	}
-	layoutPath, err := layout.Write(folder, empty.Index)
-	if err != nil {
-		return err
-	}
-	return layoutPath.AppendIndex(index, layout.WithAnnotations(map[string]string{
-		"org.opencontainers.image.ref.name": tag,
-	}))
-}
