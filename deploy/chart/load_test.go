@@ -94,7 +94,7 @@ func TestNotesWithoutBlock(t *testing.T) {
 		"settings of a single registry": "[[provider]] => [[service]]\n  name = \"registry.corp.example\"\n  issuer = \"other\"\n\n  [[provider]]",
 	} {
 		text := notes(t, change(t, sqliteExample, values)...)
-		if strings.Contains(text, "rootcertbundle") || !strings.Contains(text, "-- /shorepass registry-config --help") {
+		if strings.Contains(text, "rootcertbundle") || !strings.Contains(text, "-- shorepass registry-config --help") {
 			t.Errorf("%s: the notes are\n%s", name, text)
 		}
 	}

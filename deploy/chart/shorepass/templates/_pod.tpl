@@ -45,10 +45,6 @@ kubelet replaces all of them in one step. */}}
 - name: data
   persistentVolumeClaim:
     claimName: {{ include "shorepass.claim" . }}
-# SQLite's temporary files.
-- name: tmp
-  emptyDir:
-    sizeLimit: 64Mi
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
@@ -62,8 +58,6 @@ kubelet replaces all of them in one step. */}}
 {{- if eq .Values.store "sqlite" }}
 - name: data
   mountPath: /var/lib/shorepass
-- name: tmp
-  mountPath: /tmp
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
