@@ -26,7 +26,7 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 
 # The platforms of a release: an operating system and a processor each.
 PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 
-.PHONY: build cross image release run test unit e2e deploy bench fuzz lint install-peers
+.PHONY: build cross image chart release run test unit e2e deploy bench fuzz lint install-peers
 
 # -v prints each compiled package: with empty caches the build takes minutes.
 build:
@@ -49,11 +49,16 @@ image: cross-linux-amd64 cross-linux-arm64
 	rm -rf $(BIN)/image
 	cd deploy && go run ./image -version '$(VERSION)' -revision '$(REVISION)' -o $(BIN)/image $(LINUX:%=$(BIN)/%)
 
+# The Helm chart, which installs the image of this version: bin/chart.
+chart:
+	rm -rf $(BIN)/chart
+	helm package deploy/chart/shorepass --version '$(VERSION:v%=%)' --app-version '$(VERSION)' --destination $(BIN)/chart
+
 # What is published of a version, with checksums: bin/release.
-release: cross image
+release: cross image chart
 	rm -rf $(BIN)/release
 	mkdir -p $(BIN)/release
-	cp $(BINARIES:%=$(BIN)/%) $(BIN)/release
+	cp $(BINARIES:%=$(BIN)/%) $(BIN)/chart/*.tgz $(BIN)/release
 	cd deploy && go run ./sbom -version '$(VERSION)' $(BINARIES:%=$(BIN)/release/%)
 	tar --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
 		-C $(BIN)/image -cf $(BIN)/release/shorepass-image.tar .

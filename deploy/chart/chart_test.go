@@ -14,6 +14,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 var update = flag.Bool("update", false, "write the golden file and the table of values in the README")
@@ -133,25 +136,39 @@ func compareGolden(t *testing.T, name, got string) {
 	}
 }
 
-// TestPackageIsReproducible: with SOURCE_DATE_EPOCH, packages made twice are equal.
-func TestPackageIsReproducible(t *testing.T) {
+// TestPackage packs the chart twice as "make chart" does: with SOURCE_DATE_EPOCH both
+// files are equal. A pod has the image of that version; neither a tag nor a label can
+// have a "+".
+func TestPackage(t *testing.T) {
 	t.Parallel()
-	var packages [2][]byte
-	for i := range packages {
+	var files [2]string
+	var contents [2][]byte
+	for i := range files {
 		folder := t.TempDir()
-		if _, err := helm(t, "package", "shorepass", "--destination", folder); err != nil {
+		if _, err := helm(t, "package", "shorepass", "--version", "1.2.0+dirty", "--app-version", "v1.2.0+dirty", "--destination", folder); err != nil {
 			t.Fatal(err)
 		}
-		files, err := filepath.Glob(filepath.Join(folder, "shorepass-*.tgz"))
-		if err != nil || len(files) != 1 {
-			t.Fatalf("helm package wrote %v, %v", files, err)
-		}
-		if packages[i], err = os.ReadFile(files[0]); err != nil {
+		files[i] = filepath.Join(folder, "shorepass-1.2.0+dirty.tgz")
+		var err error
+		if contents[i], err = os.ReadFile(files[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !bytes.Equal(packages[0], packages[1]) {
+	if !bytes.Equal(contents[0], contents[1]) {
 		t.Error("two packages of the same chart differ")
+	}
+	out, err := helm(t, "template", "registry-auth", files[0], "-f", sqliteExample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := decode(t, out)
+	if _, container := o.serverPod(t); container.Image != "registry.corp.example/tools/shorepass:v1.2.0_dirty" {
+		t.Errorf("the image is %s", container.Image)
+	}
+	for name, value := range o["Service"].(metav1.Object).GetLabels() {
+		if problems := validation.IsValidLabelValue(value); len(problems) > 0 {
+			t.Errorf("the label %s is %q: %v", name, value, problems)
+		}
 	}
 }
 
