@@ -88,6 +88,9 @@ func (s *fakeStore) Create(_ context.Context, draft *session.Draft) error {
 	return nil
 }
 
+func (*fakeStore) CountSessions(context.Context) (map[session.Kind]int, error) { return nil, nil }
+func (*fakeStore) SetSetting(context.Context, string, []byte) error            { return nil }
+
 func (*fakeStore) Close() error { return nil }
 
 // fakeProviders has the providers' methods that issuing a session calls.
@@ -95,3 +98,5 @@ type fakeProviders struct{ session.Providers }
 
 func (fakeProviders) Fingerprint(string) string { return "" }
 func (fakeProviders) PerSignIn(string) bool     { return false }
+
+func (fakeProviders) Reauthenticate(string) time.Duration { return 0 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Policy is a compiled set of rules. It is immutable but for its cache of
@@ -19,6 +20,7 @@ type Policy struct {
 	anonymous     *identity // the identity of requests without credentials
 
 	referencedClaims []claimPath // every claim that a rule names
+	compileTime      time.Duration
 }
 
 // rule is a compiled [Rule].
@@ -60,6 +62,7 @@ type pattern struct {
 // Each different condition costs about a quarter of a millisecond, so a
 // configuration should be compiled once in each load.
 func Compile(rules []Rule, fault func(key, problem string)) *Policy {
+	began := time.Now()
 	rules = WithDefaults(rules)
 	p := &Policy{actions: []string{"pull", "push", "delete"}, identities: newIdentityCache()}
 	c := &compiler{Policy: p, bit: map[string]int{"pull": 0, "push": 1, "delete": 2}, slot: map[string]int{}}
@@ -80,6 +83,7 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 	for _, c := range p.Claims() {
 		p.referencedClaims = append(p.referencedClaims, c.Path)
 	}
+	p.compileTime = time.Since(began)
 	return p
 }
 

@@ -141,7 +141,7 @@ func openSyslog() (io.WriteCloser, error) {
 }
 
 // keepOpen is a writer whose Close does nothing: its owner closes it.
-type keepOpen struct{ io.Writer }
+type keepOpen struct{ *lineFile }
 
 func (keepOpen) Close() error { return nil }
 
@@ -231,6 +231,21 @@ const auditDownTTL = 10 * time.Second
 func (a *Audit) isDown() bool {
 	at := a.failedAt.Load()
 	return at != 0 && time.Since(time.Unix(0, at)) < auditDownTTL
+}
+
+// AuditStats are gauges of the audit log.
+type AuditStats struct {
+	Queue int // lines that wait for the write in progress
+}
+
+// Stats returns the gauges as of now.
+func (a *Audit) Stats() AuditStats {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if queue, ok := a.out.(interface{ waiting() int }); ok {
+		return AuditStats{Queue: queue.waiting()}
+	}
+	return AuditStats{}
 }
 
 func (a *Audit) writeLine(line *auditLine) error {

@@ -64,6 +64,13 @@ func (l *pendingLine) release() {
 	pendingLines.Put(l)
 }
 
+// waiting returns the number of lines in the queue.
+func (g *groupCommit) waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.queue)
+}
+
 // takeBatch moves the first lines of the queue into the batch: as many as fit into
 // one write, and one at least unless the queue is empty. g.mu is held.
 func (g *groupCommit) takeBatch() {

@@ -264,3 +264,42 @@ func TestTimedOutLineLeavesTheQueue(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAuditQueue: the lines that wait for the write in progress are a gauge.
+func TestAuditQueue(t *testing.T) {
+	groupCommits(t, func(t *testing.T, g *groupCommit, w io.Writer, out *gate) {
+		audit := &Audit{out: struct {
+			io.Writer
+			*groupCommit
+			io.Closer
+		}{w, g, nil}}
+		if n := audit.Stats().Queue; n != 0 {
+			t.Errorf("%d lines wait before the first one", n)
+		}
+		written := make(chan error)
+		write := func(line string) {
+			_, err := io.WriteString(w, line)
+			written <- err
+		}
+		go write("first\n")
+		first := <-out.begun
+		out.begun <- first // for next
+		go write("second\n")
+		for deadline := time.Now().Add(10 * time.Second); audit.Stats().Queue != 1; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d lines wait, want one", audit.Stats().Queue)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		out.next(t, wholeWrite)
+		out.next(t, wholeWrite)
+		for range 2 {
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := audit.Stats().Queue; n != 0 {
+			t.Errorf("%d lines wait after the last one", n)
+		}
+	})
+}

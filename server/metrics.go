@@ -9,21 +9,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"shorepass/internal/certwatch"
 )
 
-// Metrics are the server's Prometheus metrics. Every label has few values, and
-// clients cannot add any.
+// Metrics are the server's Prometheus metrics, and the registry to which the caller
+// adds those of other packages. Every label has few values, and clients cannot add any.
 type Metrics struct {
 	registry      *prometheus.Registry
 	requests      *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
 	decisions     *prometheus.CounterVec
 	routes        *prometheus.CounterVec
+	inFlight      prometheus.Gauge
 	handshakes    *prometheus.CounterVec
 	reloads       *prometheus.CounterVec
 	reloaded      prometheus.Gauge
+	loadedAt      prometheus.Gauge
 	auditFailures prometheus.Counter
 	handler       http.Handler
 }
@@ -56,28 +56,52 @@ func NewMetrics() *Metrics {
 		routes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shorepass_http_requests_total", Help: "Requests by route (token, revoke, introspect, version_check, health, ready, metrics, or none where there is nothing at the path) and status.",
 		}, []string{"route", "status"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shorepass_http_requests_in_flight", Help: "Requests that are being answered.",
+		}),
 		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shorepass_tls_handshake_failures_total", Help: "Failed TLS handshakes of clients, by reason: untrusted (the client refuses the certificate), plain_http, closed, timeout, or other.",
 		}, []string{"reason"}),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "shorepass_config_reload_successful", Help: "1 if the configuration on disk is in force, 0 if it has a fault.",
+			Name: "shorepass_config_last_reload_successful", Help: "1 if the configuration on disk is in force, 0 if it has a fault, so that an older one is.",
+		}),
+		loadedAt: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shorepass_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was loaded, in Unix time.",
 		}),
 		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shorepass_audit_failures_total", Help: "Audit lines that were not written.",
 		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shorepass_reloads_total", Help: "Reloads of the configuration, by result.",
+			Name: "shorepass_config_reloads_total", Help: "Reloads of the configuration, by result: ok or error. A fault that lasts is counted once.",
 		}, []string{"result"}),
 	}
 	m.reloaded.Set(1)
 	for _, reason := range handshakeReasons {
 		m.handshakes.WithLabelValues(reason)
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.decisions, m.routes, m.handshakes, m.auditFailures, m.reloads, m.reloaded,
+	for _, result := range []string{"ok", "error"} {
+		m.reloads.WithLabelValues(result)
+	}
+	for _, status := range firstStatuses {
+		m.routes.WithLabelValues(routeToken, strconv.Itoa(status))
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.decisions, m.routes, m.inFlight, m.handshakes, m.auditFailures, m.reloads, m.reloaded, m.loadedAt,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
 }
+
+// firstStatuses are the statuses of token requests that are 0 from the beginning, so
+// that the first outage is a growth and not a new series. Alerts go by them.
+var firstStatuses = []int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+
+// Register adds the metrics of other packages.
+func (m *Metrics) Register(collector prometheus.Collector) error {
+	return m.registry.Register(collector)
+}
+
+// Describe sends the descriptions of all metrics, without values.
+func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) { m.registry.Describe(descriptions) }
 
 // countAuditFailure counts an audit line that was not written.
 func (m *Metrics) countAuditFailure(error) { m.auditFailures.Inc() }
@@ -90,38 +114,6 @@ func (m *Metrics) countReload(err error) {
 	}
 	m.reloads.WithLabelValues(result).Inc()
 	m.reloaded.Set(successful)
-}
-
-// AddGauge adds a gauge whose value is read at each scrape.
-func (m *Metrics) AddGauge(name, help string, read func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
-}
-
-// AddCertificates adds a gauge for each certificate file that files returns at a scrape.
-func (m *Metrics) AddCertificates(files func() []certwatch.File) {
-	m.registry.MustRegister(certificateGauges(files))
-}
-
-// certificateGauges is a prometheus.Collector of the files that it returns.
-type certificateGauges func() []certwatch.File
-
-var certificateExpiry = prometheus.NewDesc("shorepass_certificate_expiry_seconds",
-	"Time until the next certificate of a file ends; negative after it.", []string{"file"}, nil)
-
-func (certificateGauges) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- certificateExpiry
-}
-
-func (files certificateGauges) Collect(metrics chan<- prometheus.Metric) {
-	now, left := time.Now(), make(map[string]time.Duration)
-	for _, f := range files() { // several keys can name one file
-		if other, seen := left[f.Name]; !seen || f.Left(now) < other {
-			left[f.Name] = f.Left(now)
-		}
-	}
-	for name, d := range left {
-		metrics <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, d.Seconds(), name)
-	}
 }
 
 // noProvider is the label provider of a request for which no provider was asked.

@@ -114,7 +114,7 @@ func TestMetricsOfRefusals(t *testing.T) {
 		"shorepass_http_requests_total": {
 			`{route="health",status="200"} 1`, `{route="none",status="404"} 2`, `{route="ready",status="200"} 1`, `{route="revoke",status="400"} 1`,
 			`{route="token",status="200"} 4`, `{route="token",status="401"} 4`, `{route="token",status="403"} 1`, `{route="token",status="404"} 1`,
-			`{route="token",status="405"} 1`, `{route="token",status="429"} 1`, `{route="version_check",status="401"} 1`, `{route="version_check",status="405"} 1`,
+			`{route="token",status="405"} 1`, `{route="token",status="429"} 1`, `{route="token",status="500"} 0`, `{route="token",status="503"} 0`, `{route="version_check",status="401"} 1`, `{route="version_check",status="405"} 1`,
 		},
 	} {
 		got := h.counted(t, name)
@@ -152,7 +152,7 @@ func TestReloadFault(t *testing.T) {
 				t.Errorf("after a reload with the error %v %s = %d %s, want %s", test.err, path, a.status, a.body, want)
 			}
 		}
-		if got := h.counted(t, "shorepass_config_reload_successful"); !slices.Equal(got, []string{"shorepass_config_reload_successful " + test.gauge}) {
+		if got := h.counted(t, "shorepass_config_last_reload_successful"); !slices.Equal(got, []string{"shorepass_config_last_reload_successful " + test.gauge}) {
 			t.Errorf("after a reload with the error %v: %q, want %s", test.err, got, test.gauge)
 		}
 	}

@@ -70,6 +70,8 @@ func (r *statusRecorder) WriteHeader(status int) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	s.metrics.inFlight.Inc()
+	defer s.metrics.inFlight.Dec()
 	gen := s.generation.Load()
 	if gen == nil {
 		s.serveUnready(w, r)

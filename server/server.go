@@ -109,6 +109,7 @@ func (s *Server) Reload(gen Generation) error {
 	}
 	gen.routes = s.routes(gen.Config.Paths)
 	s.generation.Store(&gen)
+	s.metrics.loadedAt.SetToCurrentTime()
 	return nil
 }
 

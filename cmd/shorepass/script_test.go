@@ -53,7 +53,7 @@ func scripts(folder string, setup func(*testscript.Env)) testscript.Params {
 			"expand":  expand,
 			"mode":    mode,
 			"status":  exitCode,
-			"metric":  metric,
+			"metric":  checkMetric,
 			"sqlite":  execSQLite,
 
 			"certificate": makeCertificate,
@@ -156,8 +156,8 @@ func makeCertificate(ts *testscript.TestScript, _ bool, args []string) {
 	}))
 }
 
-// metric is "metric LINE": it checks that /metrics of the server at $ADDR has the line.
-func metric(ts *testscript.TestScript, _ bool, args []string) {
+// checkMetric is "metric LINE": it checks that /metrics of the server at $ADDR has the line.
+func checkMetric(ts *testscript.TestScript, _ bool, args []string) {
 	resp, err := http.Get("http://" + ts.Getenv("ADDR") + "/metrics")
 	ts.Check(err)
 	defer resp.Body.Close()

@@ -17,7 +17,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shorepass/internal/certwatch"
 	"shorepass/internal/sdnotify"
 	"shorepass/providers"
 	"shorepass/server"
@@ -200,13 +199,10 @@ func (d *daemon) start(ctx context.Context, cfg *resolvedConfig) error {
 	}
 	d.chain = gen.Chain
 	d.server.Open(d.sessions, d.sessions.Admin())
-	d.metrics.AddGauge("shorepass_circuit_breakers_open", "Providers whose circuit breakers are open: their refusals are void.",
-		func() float64 { return float64(len(d.sessions.DoubtedProviders())) })
 	if err := d.apply(ctx, cfg, gen); err != nil {
 		return err
 	}
-	d.metrics.AddCertificates(func() []certwatch.File { return d.server.Generation().Certificates() })
-	return nil
+	return d.registerStats()
 }
 
 // apply puts a configuration and what was built from it in force.

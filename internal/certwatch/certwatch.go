@@ -29,6 +29,10 @@ const (
 	Authorities
 )
 
+func (u Use) String() string {
+	return [...]string{Chain: "chain", Root: "root", Authorities: "authorities"}[u]
+}
+
 // File is a file of certificates.
 type File struct {
 	Key          string // the configuration key that names it: "server.tls.certificate"
@@ -139,10 +143,9 @@ func (f File) cure() string {
 	return "replace it"
 }
 
-// Left returns the time until the next certificate of the file ends, for a metric. Of
-// authorities it passes over those that have ended, as long as one is valid. It is
-// negative where the file has ended.
-func (f File) Left(now time.Time) time.Duration {
+// End returns when the next certificate of the file ends, for a metric. Of authorities
+// it passes over those that have ended, as long as one is valid.
+func (f File) End(now time.Time) time.Time {
 	var next *x509.Certificate
 	for _, c := range f.Certificates {
 		switch {
@@ -152,7 +155,7 @@ func (f File) Left(now time.Time) time.Duration {
 			next = c
 		}
 	}
-	return next.NotAfter.Sub(now)
+	return next.NotAfter
 }
 
 // inDays formats a time that is left, for people.
