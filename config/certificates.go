@@ -9,13 +9,13 @@ import (
 
 var tlsType = reflect.TypeFor[tlsconf.Config]()
 
-// TLSCertificates returns the certificate files of every tls table: the server's, those of
-// the providers and the store's.
+// TLSCertificates returns the certificate files of every tls table: the server's, the
+// ACME directory's, those of the providers and the store's.
 func (c *Config) TLSCertificates() ([]certwatch.File, error) {
 	tables := []struct {
 		at      string
 		options reflect.Value
-	}{{"server", reflect.ValueOf(c.Server)}, {"session", reflect.ValueOf(c.Session)}}
+	}{{"server", reflect.ValueOf(c.Server)}, {"server.acme", reflect.ValueOf(c.Server.ACME)}, {"session", reflect.ValueOf(c.Session)}}
 	for i, p := range c.Providers {
 		tables = append(tables, struct {
 			at      string

@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"shorepass/internal/acmecert"
 	"shorepass/internal/tlsconf"
 	"shorepass/providers"
 )
@@ -22,9 +23,13 @@ type Config struct {
 	// Listen is the host and port to listen on. Default "127.0.0.1:5001".
 	Listen string `toml:"listen" reload:"restart"`
 
-	// TLS to serve with. Optional: without it the server speaks plain HTTP, and
-	// needs a proxy in front of it that speaks TLS.
+	// TLS to serve with. Optional: the server speaks plain HTTP without it and
+	// or acme, needs a proxy in front of it that speaks TLS.
 	TLS tlsconf.Config `toml:"tls" reload:"switch"`
+
+	// ACME obtains the certificate from an ACME directory, in place of a
+	// certificate in tls. Optional.
+	ACME acmecert.Config `toml:"acme" reload:"restart"`
 
 	// PublicURLs are the URLs at which people and registries reach this server;
 	// the first is the default. Their host and port must lead to listen, and with
@@ -103,12 +108,13 @@ func (c Config) WithDefaults() Config {
 	}
 	if len(c.PublicURLs) == 0 {
 		scheme := "http://"
-		if c.TLS.Certificate != "" {
+		if c.ServesTLS() {
 			scheme = "https://"
 		}
 		local := c.ConnectAddress()
 		c.PublicURLs, c.noPublicURL = []string{scheme + local}, local != c.Listen
 	}
+	c.ACME = c.ACME.WithDefaults()
 	if len(c.Paths) == 0 {
 		c.Paths = []string{"/jwt/auth"}
 	}
@@ -171,6 +177,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		fault("listen", problem)
 	}
 	c.TLS.Validate(fault)
+	c.validateACME(fault)
 	for i, u := range c.PublicURLs {
 		isDefault := strings.HasSuffix(u, "://"+c.ConnectAddress()) // its problem is that of listen
 		if problem := c.publicURLProblem(u); problem != "" && !isDefault {

@@ -60,7 +60,7 @@ func (c Config) publicURLProblem(text string) string {
 	path := strings.TrimSuffix(parsed.Path, "/")
 	addr, addrErr := netip.ParseAddr(parsed.Hostname())
 	switch {
-	case parsed.Scheme == "http" && c.TLS.Certificate != "":
+	case parsed.Scheme == "http" && c.ServesTLS():
 		return fmt.Sprintf("%q cannot be reached, since with tls the server answers https only; write %q", text, "https://"+parsed.Host+parsed.Path)
 	case parsed.User != nil || parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "":
 		return fmt.Sprintf("is more than scheme, host, port and path; write %q", bare+path)
@@ -93,7 +93,7 @@ func (c Config) publicURLWarning(text string) string {
 	host, port, _ := net.SplitHostPort(c.Listen)
 	samePort := port == hostport.Port(parsed)
 	speaks := "http"
-	if c.TLS.Certificate != "" {
+	if c.ServesTLS() {
 		speaks = "https"
 	}
 	switch {

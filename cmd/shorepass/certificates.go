@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"shorepass/internal/acmecert"
 	"shorepass/internal/certwatch"
 	"shorepass/providers"
 	"shorepass/registry"
@@ -16,24 +17,42 @@ import (
 const certificateInterval = time.Hour
 
 // inUse returns a function that returns every certificate file that a configuration uses.
-// Those of tls tables are as they were read now; a signing certificate is the one in use
-// at the call.
-func inUse(cfg *resolvedConfig, issuer *registry.Issuer) (func() []certwatch.File, error) {
+// Those of tls tables are as they were read now; a signing certificate and one obtained by
+// ACME are those in use at the call.
+func inUse(cfg *resolvedConfig, issuer *registry.Issuer, acme *acmecert.Manager) (func() []certwatch.File, error) {
 	files, err := cfg.TLSCertificates()
 	if err != nil {
 		return nil, err
 	}
-	return func() []certwatch.File { return slices.Concat(issuer.Certificates(), files) }, nil
+	return func() []certwatch.File {
+		all := slices.Concat(issuer.Certificates(), files)
+		if acme != nil {
+			all = append(all, acme.Certificates()...)
+		}
+		return all
+	}, nil
+}
+
+// checkCertificatesSoon makes watchCertificates check now.
+func (d *daemon) checkCertificatesSoon() {
+	select {
+	case d.applied <- struct{}{}:
+	default: // the watch has its signal already
+	}
 }
 
 // watchCertificates logs each certificate in use that ends soon, once a threshold, until
-// ctx ends. It checks every hour, and after each reload.
+// ctx ends. It checks every hour, and after each reload and each certificate obtained by
+// ACME.
 func (d *daemon) watchCertificates(ctx context.Context) {
 	ticker := time.NewTicker(certificateInterval)
 	defer ticker.Stop()
 	var watcher certwatch.Watcher
 	for {
 		for _, found := range watcher.Due(certwatch.Check(d.server.Generation().Certificates(), time.Now())) {
+			if found.State == certwatch.Missing {
+				continue // the ACME client logs each order that fails
+			}
 			level := slog.LevelWarn
 			if found.Fault {
 				level = slog.LevelError

@@ -31,6 +31,7 @@ type checkResult struct {
 	Findings  []finding    `json:"findings"` // of the configuration and its files
 	Providers []partResult `json:"providers,omitempty"`
 	Store     *partResult  `json:"store,omitempty"`
+	ACME      *partResult  `json:"acme,omitempty"`     // only with server.acme
 	Registry  *partResult  `json:"registry,omitempty"` // only with --registry
 	Services  []string     `json:"services,omitempty"`
 	Rules     int          `json:"rules"`
@@ -138,7 +139,7 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 	if files != nil {
 		files = c.add(files)
 	}
-	files = errors.Join(files, c.checkCertificates(cfg, issuer))
+	files = errors.Join(files, c.checkCertificates(cfg, issuer), c.checkACME(cfg))
 	if registryURL != nil && keys == nil {
 		files = errors.Join(files, c.askRegistry(ctx, cfg, *registryURL))
 	}
@@ -151,7 +152,7 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 	if err == nil {
 		c.warnOfGroups(ctx, cfg, chain)
 	}
-	err = errors.Join(files, err)
+	err = errors.Join(files, err, c.askACME(ctx, cfg))
 	if broken == nil {
 		err = errors.Join(err, c.inspectStore(ctx, store))
 	}
@@ -290,6 +291,9 @@ func (c *checkResult) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s %s: %d providers, %d services, %d rules\n", c.Config, state, len(c.Providers), len(c.Services), c.Rules)
 	parts := append(slices.Clone(c.Providers), *c.Store)
+	if c.ACME != nil {
+		parts = append(parts, *c.ACME)
+	}
 	if c.Registry != nil {
 		parts = append(parts, *c.Registry)
 	}

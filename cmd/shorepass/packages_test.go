@@ -10,6 +10,7 @@ import (
 // mayImport has the packages of ours that each package may import. Every package may
 // import internal/… too; one that is not a key may import nothing else of ours.
 var mayImport = map[string][]string{
+	"internal/acmecert":      {"internal/certwatch", "internal/durable", "internal/secret", "internal/tlsconf"},
 	"internal/tlsconf":       {"internal/certwatch", "internal/durable"},
 	"providers":              {"throttle"},
 	"providers/file":         {"providers"},
@@ -62,6 +63,7 @@ var homes = map[string]string{
 	"github.com/coreos/go-oidc/v3":  "providers/oidc", // discovery and ID tokens
 	"github.com/go-jose/go-jose/v4": "providers/oidc", // key sets, and the signatures of ID tokens
 	"github.com/go-ldap/ldap/v3":    "providers/ldap",
+	"golang.org/x/crypto/acme":      "internal/acmecert",
 	"golang.org/x/oauth2":           "providers/oidc", // grants
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shorepass/internal/acmecert"
 	"shorepass/internal/sdnotify"
 	"shorepass/providers"
 	"shorepass/server"
@@ -56,6 +57,7 @@ type daemon struct {
 	audit    *server.Audit
 	metrics  *server.Metrics
 	throttle *throttle.Throttle
+	acme     *acmecert.Manager // nil without server.acme
 
 	cfg      atomic.Pointer[resolvedConfig] // in force
 	tls      atomic.Pointer[tls.Config]     // in force; nil for plain HTTP
@@ -105,6 +107,11 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 		d.notify(sdnotify.Stopping, sdnotify.Status("shutting down: finishing the requests in flight"))
 	})()
 	ctx, stop := context.WithCancel(ctx)
+	obtaining, err := d.runACME(ctx, cfg)
+	if err != nil {
+		stop()
+		return errors.Join(err, listener.Close())
+	}
 	opened, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer stop()
@@ -121,6 +128,7 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 	}
 	err = d.server.Serve(ctx, listener, d.tlsConfig())
 	stop()
+	obtaining.Wait()
 	return errors.Join(<-ended, err)
 }
 
@@ -158,7 +166,10 @@ func newDaemon(o *options, cfg *resolvedConfig, systemd *sdnotify.Notifier, cmd 
 	if err := errors.Join(keys, checkTLS(cfg), checkProviders(cfg)); err != nil {
 		return nil, asConfigError(nameKeys(err))
 	}
-	secure, err := cfg.Server.TLS.Server()
+	if err := d.openACME(cfg); err != nil {
+		return nil, err
+	}
+	secure, err := d.serverTLS(cfg)
 	if err != nil {
 		return nil, asConfigError(err)
 	}
@@ -207,26 +218,28 @@ func (d *daemon) start(ctx context.Context, cfg *resolvedConfig) error {
 
 // apply puts a configuration and what was built from it in force.
 func (d *daemon) apply(ctx context.Context, cfg *resolvedConfig, gen server.Generation) error {
-	secure, err := cfg.Server.TLS.Server()
+	secure, err := d.serverTLS(cfg)
 	if err != nil {
 		return err
 	}
-	if gen.Certificates, err = inUse(cfg, gen.Issuer); err != nil {
+	if gen.Certificates, err = inUse(cfg, gen.Issuer, d.acme); err != nil {
 		return err
 	}
 	if err := d.server.Reload(gen); err != nil {
 		return err
 	}
 	d.throttle.Reload(throttleConfig(cfg))
-	d.tls.Store(secure)
+	if secure != nil { // TLS cannot be switched off without a restart
+		d.tls.Store(secure)
+	}
+	if d.acme != nil {
+		d.acme.SetNames(cfg.Server.CertificateNames())
+	}
 	d.sessions.Reload(cfg.Session, gen.Chain)
 	gen.Chain.Start(ctx)
 	d.cfg.Store(cfg)
 	d.chain = gen.Chain
-	select {
-	case d.applied <- struct{}{}:
-	default: // the watch has its signal already
-	}
+	d.checkCertificatesSoon()
 	for _, warning := range cfg.Warnings {
 		d.log.Warn("the configuration has a warning", "warning", warning.Error())
 	}
@@ -260,7 +273,10 @@ func (d *daemon) tlsConfig() *tls.Config {
 	if d.tls.Load() == nil {
 		return nil
 	}
-	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	return &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if d.acme != nil && acmecert.IsChallenge(hello) {
+			return d.acme.Challenge(), nil
+		}
 		return d.tls.Load(), nil
 	}}
 }

@@ -82,7 +82,7 @@ func getOwn(ctx context.Context, cfg *config.Config, path string, w io.Writer) e
 	ctx, cancel := context.WithTimeout(ctx, supportTimeout)
 	defer cancel()
 	scheme := "http"
-	if cfg.Server.TLS.Certificate != "" {
+	if cfg.Server.ServesTLS() {
 		scheme = "https"
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+cfg.Server.ConnectAddress()+path, nil)

@@ -38,7 +38,11 @@ func (o *options) loadAll() (*resolvedConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resolveRoot(cfg)
+	resolved, err := resolveRoot(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return resolved, resolveACME(resolved)
 }
 
 // loadRoot loads the configuration for a command that needs the root, with the secrets at

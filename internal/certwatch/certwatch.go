@@ -27,10 +27,14 @@ const (
 
 	// Authorities are trusted to certify peers. One valid authority is enough.
 	Authorities
+
+	// Obtained is a certificate that this process obtains and replaces by itself. It
+	// may be missing.
+	Obtained
 )
 
 func (u Use) String() string {
-	return [...]string{Chain: "chain", Root: "root", Authorities: "authorities"}[u]
+	return [...]string{Chain: "chain", Root: "root", Authorities: "authorities", Obtained: "obtained"}[u]
 }
 
 // File is a file of certificates.
@@ -38,7 +42,7 @@ type File struct {
 	Key          string // the configuration key that names it: "server.tls.certificate"
 	Name         string // its path
 	Use          Use
-	Certificates []*x509.Certificate // at least one
+	Certificates []*x509.Certificate // at least one, except of Obtained
 }
 
 // thresholds are the times before the end at which a certificate is reported. A
@@ -56,6 +60,8 @@ const (
 	Ending State = "ends soon"
 	Ended  State = "has ended"
 	Early  State = "is not valid yet"
+
+	Missing State = "is missing" // of Obtained alone
 )
 
 // Finding is a certificate that is not valid, or ends within a threshold.
@@ -74,6 +80,10 @@ type Finding struct {
 func Check(files []File, now time.Time) []Finding {
 	var all []Finding
 	for _, f := range files {
+		if len(f.Certificates) == 0 {
+			all = append(all, Finding{Key: f.Key, File: f.Name, State: Missing, Fault: true,
+				Text: fmt.Sprintf("the certificate in %s (%s) is missing; %s", f.Name, f.Key, f.cure())})
+		}
 		for _, c := range f.Certificates {
 			if found, ok := f.check(c, now); ok {
 				all = append(all, found)
@@ -139,13 +149,19 @@ func (f File) cure() string {
 		return "make another root and give it to every registry first, with the old one in the same bundle"
 	case Authorities:
 		return "replace it by the authority that peers use now, or take it out"
+	case Obtained:
+		return "the log says why no other was obtained"
 	}
 	return "replace it"
 }
 
 // End returns when the next certificate of the file ends, for a metric. Of authorities
-// it passes over those that have ended, as long as one is valid.
+// it passes over those that have ended, as long as one is valid. It is 1970 where the file
+// is missing.
 func (f File) End(now time.Time) time.Time {
+	if len(f.Certificates) == 0 {
+		return time.Unix(0, 0)
+	}
 	var next *x509.Certificate
 	for _, c := range f.Certificates {
 		switch {

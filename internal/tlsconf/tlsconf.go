@@ -74,6 +74,21 @@ func (c Config) Server() (*tls.Config, error) {
 	if c.Certificate == "" {
 		return nil, nil
 	}
+	return c.server()
+}
+
+// ServerWith is [Config.Server] for a server whose certificates come from get, and not
+// from the table's files.
+func (c Config) ServerWith(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*tls.Config, error) {
+	cfg, err := c.server()
+	if err != nil {
+		return nil, err
+	}
+	cfg.GetCertificate = get
+	return cfg, nil
+}
+
+func (c Config) server() (*tls.Config, error) {
 	cfg, err := c.Client()
 	if err != nil {
 		return nil, err
