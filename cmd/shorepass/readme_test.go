@@ -114,7 +114,7 @@ func TestReadme(t *testing.T) {
 // TestReadmeNamesBinary: the folder that README.md adds to the PATH is the one to which
 // make build writes the binary.
 func TestReadmeNamesBinary(t *testing.T) {
-	for file, want := range map[string]string{"../../README.md": `export PATH="$PWD/bin:$PATH"`, "../../Makefile": "-o bin/shorepass"} {
+	for file, want := range map[string]string{"../../README.md": `export PATH="$PWD/bin:$PATH"`, "../../Makefile": "BIN := $(CURDIR)/bin\n"} {
 		if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%s does not say %q (%v)", file, want, err)
 		}
