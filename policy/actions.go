@@ -55,23 +55,25 @@ func (a *requested) matches(r *rule) bool {
 // by deny overrides: what a deny rule names is denied, whatever allow rule
 // names it; what no rule names is denied by default.
 type combined struct {
-	allowed, denied     uint64
-	allowStar, denyStar bool // an allow rule, a deny rule has "*"
-	anyDeny             bool
+	allowed, denied actionSet
+	anyDeny         bool
 }
 
 // add adds the actions of a rule that applies.
-func (c *combined) add(r *rule) {
-	if r.deny {
-		c.denied, c.denyStar, c.anyDeny = c.denied|r.bits, c.denyStar || r.star, true
-	} else {
-		c.allowed, c.allowStar = c.allowed|r.bits, c.allowStar || r.star
+func (c *combined) add(m *ruleMatch) {
+	switch r := m.rule; {
+	case m.byAction != nil:
+		c.addByAction(m)
+	case r.deny:
+		c.denied.bits, c.denied.every, c.anyDeny = c.denied.bits|r.bits, c.denied.every || r.star, true
+	default:
+		c.allowed.bits, c.allowed.every = c.allowed.bits|r.bits, c.allowed.every || r.star
 	}
 }
 
-// permits reports whether an action, given as a set of one, is granted.
-func (c *combined) permits(bit uint64) bool {
-	return (c.allowStar || c.allowed&bit != 0) && !c.denyStar && c.denied&bit == 0
+// permits reports whether an action, given as a set of one too, is granted.
+func (c *combined) permits(bit uint64, action string) bool {
+	return c.allowed.has(bit, action) && !c.denied.has(bit, action)
 }
 
 // granted returns the requested actions that the rules grant.
@@ -79,10 +81,10 @@ func (d *decider) granted() []string {
 	var c combined
 	for i := range d.matches {
 		if m := &d.matches[i]; m.applies() {
-			c.add(m.rule)
+			c.add(m)
 		}
 	}
-	if c.allowed == 0 && !c.allowStar || c.denyStar {
+	if c.allowed.isEmpty() || c.denied.every {
 		return nil
 	}
 	return d.requested.grantedBy(&c)
@@ -96,7 +98,7 @@ func (a *requested) grantedBy(c *combined) []string {
 	if !a.star {
 		all := true
 		for _, action := range a.actions {
-			all = all && action != "" && c.permits(p.actionBit(action))
+			all = all && action != "" && c.permits(p.actionBit(action), action)
 		}
 		if all {
 			return slices.Clip(a.actions)
@@ -104,23 +106,23 @@ func (a *requested) grantedBy(c *combined) []string {
 	}
 	var list []string
 	for _, action := range a.actions {
-		if action != "*" && action != "" && c.permits(p.actionBit(action)) {
+		if action != "*" && action != "" && c.permits(p.actionBit(action), action) {
 			list = append(list, action)
 		}
 	}
 	if !a.star {
 		return list
 	}
-	more := c.allowed
-	if c.allowStar && !a.literal {
+	more := c.allowed.bits
+	if c.allowed.every && !a.literal {
 		more |= starActions
 	}
 	for i, action := range p.actions {
-		if bit := uint64(1) << i; more&^a.bits&bit != 0 && c.permits(bit) {
+		if bit := uint64(1) << i; more&^a.bits&bit != 0 && c.permits(bit, action) {
 			list = append(list, action)
 		}
 	}
-	if c.allowStar && !c.anyDeny {
+	if (c.allowed.every || c.allowed.asterisk) && !c.anyDeny {
 		list = append(list, "*")
 	}
 	return list
@@ -128,7 +130,5 @@ func (a *requested) grantedBy(c *combined) []string {
 
 // affectedBy returns the requested actions that one rule adds or takes away.
 func (a *requested) affectedBy(r *rule) []string {
-	var c combined
-	c.allowed, c.allowStar = r.bits, r.star
-	return a.grantedBy(&c)
+	return a.grantedBy(&combined{allowed: actionSet{bits: r.bits, every: r.star}})
 }

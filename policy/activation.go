@@ -4,16 +4,21 @@ import (
 	"cel.dev/cel-go/cel"
 
 	"shorepass/internal/fold"
+	"shorepass/registry"
 )
 
 // activation is CEL's activation: the variables of one request. It is made when
-// a condition is first evaluated.
+// a condition is first evaluated, and gets the resource and the action of each
+// evaluation.
 type activation struct {
 	req       *Request
 	user      string
 	groups    []string
 	claimsFit bool   // the claims are within the size limits
 	missing   string // why a variable has no value in this evaluation
+
+	scope  *registry.Scope // the resource of this evaluation
+	action string          // the action of this evaluation
 }
 
 // newActivation returns the variables. The names of a provider that ignores
@@ -54,6 +59,12 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return a.valueOr(a.req.Address.Unmap().WithZone(""), a.req.Address.IsValid(), "the address of the request is not known")
 	case "request.time":
 		return a.valueOr(a.req.Time, !a.req.Time.IsZero(), "the time of the request is not known")
+	case "request.repository":
+		return a.scope.Name, true
+	case "request.type":
+		return a.scope.Type, true
+	case "request.action":
+		return a.action, true
 	}
 	return nil, false
 }

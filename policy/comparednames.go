@@ -28,6 +28,7 @@ func (c *condition) isFalseFor(provider, method string) bool {
 var unknowns = []*cel.AttributePatternType{
 	cel.AttributePattern("user"), cel.AttributePattern("groups"), cel.AttributePattern("claims"),
 	cel.AttributePattern("request.service"), cel.AttributePattern("request.address"), cel.AttributePattern("request.time"),
+	cel.AttributePattern("request.repository"), cel.AttributePattern("request.type"), cel.AttributePattern("request.action"),
 }
 
 // namesVariable reports whether an expression names one of the variables.

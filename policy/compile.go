@@ -41,6 +41,8 @@ type rule struct {
 	unless ids  // the rules that unless names, by index
 	named  bool // the unless of some rule names this one
 
+	byAction bool // it may match for some of the requested actions only: a condition names request.action, its own or that of a rule in unless
+
 	needsUser, needsGroup bool  // some pattern has the placeholder
 	needsClaims           []int // the slots of the claims that some pattern has
 }
@@ -100,6 +102,7 @@ func (p *Policy) resolveUnless() {
 			p.rules[named[i]].named = true
 		}
 		r.unless = newIDs(named)
+		r.byAction = r.when.namesAction() || slices.ContainsFunc(named, func(n int32) bool { return p.rules[n].when.namesAction() })
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/ext"
+
+	"shorepass/registry"
 )
 
 // Limits of a condition. Cost is in CEL's own units of about ten nanoseconds. At
@@ -20,6 +22,7 @@ import (
 const (
 	maxEstimate    = 1_000_000 // of the estimate at load
 	maxCost        = 100_000   // of one evaluation
+	maxRequestCost = 2_000_000 // of all evaluations for one request
 	presumedItems  = 1000
 	presumedLength = 128
 
@@ -30,7 +33,7 @@ const (
 	maxDepth      = 32       // of lists and objects within each other
 )
 
-const whenVariables = "the variables are user, groups, claims, provider, method, request.service, request.address and request.time"
+const whenVariables = "the variables are user, groups, claims, provider, method, request.service, request.address, request.time, request.repository, request.type and request.action"
 
 // conditionCompiler compiles the when expressions of one policy. It caches the
 // result by the text, since rules often share a condition.
@@ -46,14 +49,16 @@ type compiled struct {
 
 // condition is a compiled when expression. It is safe for concurrent use.
 type condition struct {
-	program   cel.Program
-	claims    []claimPath // the claims that it names
-	upperCase []string    // texts with upper case that it compares with user or groups
-	partial   cel.Program // for partial evaluation; nil if the expression names neither provider nor method
+	program    cel.Program
+	claims     []claimPath // the claims that it names
+	upperCase  []string    // texts with upper case that it compares with user or groups
+	byResource bool        // it names the resource: it is evaluated for each
+	byAction   bool        // it names the action: it is evaluated for each
+	partial    cel.Program // for partial evaluation; nil if the expression names neither provider nor method
 }
 
 // newEnv returns CEL's environment: the declarations of what an expression may
-// name. The three parts of request are variables with a dot in their names. So
+// name. The parts of request are variables with a dot in their names. So
 // the type check finds a misspelt one, as it would not in a map, and no type of
 // ours is needed.
 func newEnv() (*cel.Env, error) {
@@ -67,6 +72,9 @@ func newEnv() (*cel.Env, error) {
 		cel.Variable("request.service", cel.StringType),
 		cel.Variable("request.address", ext.IPType),
 		cel.Variable("request.time", cel.TimestampType),
+		cel.Variable("request.repository", cel.StringType),
+		cel.Variable("request.type", cel.StringType),
+		cel.Variable("request.action", cel.StringType),
 		cel.DefaultUTCTimeZone(true),
 		cel.ParserExpressionSizeLimit(maxExpression),
 		cel.RegexProgramSizeLimit(maxRegexp),
@@ -120,7 +128,10 @@ func (c *conditionCompiler) build(text string) (*condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &condition{program: program, claims: claimPaths(root), upperCase: upperCaseTexts(root)}
+	made := &condition{
+		program: program, claims: claimPaths(root), upperCase: upperCaseTexts(root),
+		byResource: namesVariable(root, "request.repository", "request.type"), byAction: namesVariable(root, "request.action"),
+	}
 	if namesVariable(root, "provider", "method") {
 		made.partial, err = c.env.Program(checked, cel.EvalOptions(cel.OptPartialEval), cel.CostLimit(maxCost))
 	}
@@ -209,23 +220,31 @@ func (sizeEstimator) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 		return nil
 	case len(path) == 1 && path[0] == "groups", path[0] == "claims":
 		return &cost.SizeEstimate{Min: 0, Max: presumedItems}
+	case path[0] == "request.repository":
+		return &cost.SizeEstimate{Min: 0, Max: registry.MaxName}
 	}
 	return &cost.SizeEstimate{Min: 0, Max: presumedLength}
 }
 
-// holds evaluates the condition for one request.
-func (c *condition) holds(a *activation) (bool, error) {
+// namesAction reports whether there is a condition and it names the action.
+func (c *condition) namesAction() bool { return c != nil && c.byAction }
+
+// holds evaluates the condition for one request and returns the cost too.
+func (c *condition) holds(a *activation) (holds bool, spent uint64, err error) {
 	a.missing = ""
-	out, _, err := c.program.Eval(a)
+	out, details, err := c.program.Eval(a)
+	if actual := details.ActualCost(); actual != nil {
+		spent = *actual
+	}
 	switch {
 	case err != nil && a.missing != "":
-		return false, errors.New(a.missing)
+		return false, spent, errors.New(a.missing)
 	case err != nil:
-		return false, err
+		return false, spent, err
 	}
 	value, ok := out.Value().(bool)
 	if !ok {
-		return false, fmt.Errorf("gives %s where true or false is needed", out.Type())
+		return false, spent, fmt.Errorf("gives %s where true or false is needed", out.Type())
 	}
-	return value, nil
+	return value, spent, nil
 }

@@ -52,6 +52,8 @@ func TestConditions(t *testing.T) {
 		{unknown, `user == "alice" || request.address.isLoopback()`, true, ""},
 		{req, `request.time < timestamp("2027-01-01T00:00:00Z") && request.time.getHours() == 12`, true, ""},
 		{timeless, `request.time < timestamp("2027-01-01T00:00:00Z")`, false, "when: the time of the request is not known"},
+		{req, `request.repository == "a" && request.type == "repository" && request.action == "pull"`, true, ""},
+		{anonymous, `request.repository == "a" && request.type == "repository" && request.action == "pull"`, true, ""},
 		{anonymous, `user == "" && groups == ["anonymous"] && claims == {} && provider == "" && method == ""`, true, ""},
 	} {
 		rules := []Rule{{Name: "r", Effect: deny, Repositories: []string{"a"}, Actions: []string{"pull"}, When: tt.when}}
@@ -93,6 +95,84 @@ func TestConditionLimits(t *testing.T) {
 		got := p.Decide(Request{User: "u", Claims: tt.claims, Scopes: []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}})
 		if len(got.Rules) != 1 || !strings.HasPrefix(got.Rules[0].Fault, tt.fault) || len(got.Rules[0].Fault) > 250 {
 			t.Errorf("%s: Decide = %.300v, want the fault %q", tt.name, got.Rules, tt.fault)
+		}
+	}
+}
+
+// TestConditionsAreEvaluatedOnce: a condition that names neither the resource nor the
+// action is evaluated once a request, the others once for each of those that they name.
+// The cost of conditions shows it.
+func TestConditionsAreEvaluatedOnce(t *testing.T) {
+	resources := scopes("repository:a:pull,push", "repository:b:pull,push", "repository:c:pull,push")
+	for _, tt := range []struct {
+		when string
+		want uint64 // evaluations
+	}{
+		{`user == "u"`, 1},
+		{`request.repository == "u"`, 3},
+		{`request.type == "u"`, 3},
+		{`request.action == "u"`, 2},
+		{`request.repository == request.action`, 6},
+	} {
+		var rules []Rule
+		for range 4 {
+			rules = append(rules, Rule{Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"*"}, When: tt.when})
+		}
+		spent := func(resources []registry.Scope) uint64 {
+			p := compile(t, rules)
+			req := Request{User: "v"}
+			d := decider{policy: p, req: &req, identity: p.identity(&req)}
+			for i := range resources {
+				d.matchRules(&resources[i])
+			}
+			return d.spent
+		}
+		if one, all := spent(scopes("repository:a:pull")), spent(resources); one == 0 || all != one*tt.want {
+			t.Errorf("%s costs %d for three resources and two actions and %d for one, want %d times as much", tt.when, all, one, tt.want)
+		}
+	}
+}
+
+// TestConditionsShareABudget: the conditions of a request have a common cost limit.
+// What exceeds it counts as failed, so that allow rules do not match and deny rules do.
+func TestConditionsShareABudget(t *testing.T) {
+	var groups []string
+	for i := range 1000 {
+		groups = append(groups, fmt.Sprint("group-", i))
+	}
+	rules := []Rule{
+		{Name: "all", Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"push"}},
+		{Name: "last deny", Effect: deny, Repositories: []string{"**"}, Actions: []string{"push"}, When: `request.repository == "no"`},
+		{Name: "last allow", Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"pull"}, When: `request.repository != "no"`},
+	}
+	costly := func(n int) []Rule {
+		var more []Rule
+		for i := range n {
+			more = append(more, Rule{Effect: deny, Repositories: []string{"**"}, Actions: []string{"push"}, When: fmt.Sprintf(`groups.exists(g, g.startsWith("no-%d-") || g.matches("^(no|none)-[0-9a-f]+$"))`, i)})
+		}
+		return append(more, rules...)
+	}
+	for _, tt := range []struct {
+		conditions int
+		granted    []string
+		fault      string
+	}{
+		{10, []string{"pull", "push"}, ""},
+		{300, nil, overBudget},
+	} {
+		got := compile(t, costly(tt.conditions)).Decide(Request{User: "u", Groups: groups, Scopes: scopes("repository:a:pull,push")})
+		var granted []string
+		for _, a := range got.Access {
+			granted = a.Actions
+		}
+		fault := ""
+		for _, v := range got.Rules {
+			if v.Fault != "" {
+				fault = v.Fault
+			}
+		}
+		if !slices.Equal(granted, tt.granted) || fault != tt.fault {
+			t.Errorf("with %d costly conditions: granted %v by the fault %q, want %v by %q", tt.conditions, granted, fault, tt.granted, tt.fault)
 		}
 	}
 }

@@ -41,10 +41,12 @@ type decider struct {
 	req      *Request
 	identity *identity
 
-	activation *activation
-	results    map[*condition]ternary
-	values     values
-	claims     []claimFill // by slot, as in Policy.claims
+	activation      *activation
+	results         map[evaluation]ternary // of conditions on the request and the action
+	resourceResults map[evaluation]ternary // of conditions on the resource of the scope
+	spent           uint64                 // the cost of all evaluations of conditions
+	values          values
+	claims          []claimFill // by slot, as in Policy.claims
 
 	scope         *registry.Scope
 	requested     requested
@@ -56,13 +58,14 @@ type decider struct {
 // ruleMatch is a rule that matched or failed, with the fault if it failed. Before
 // [decider.finish] only the keys but when and unless are evaluated.
 type ruleMatch struct {
-	rule  *rule
-	fault string
+	rule     *rule
+	fault    string
+	byAction *actionMatch // for which actions it did, if that differs; else nil
 }
 
-// applies reports whether the rule has its effect: a rule that failed does if
-// it is a deny rule.
-func (m *ruleMatch) applies() bool { return m.rule.deny || m.fault == "" }
+// applies reports whether the rule has its effect, for some action at least: a rule
+// that failed does if it is a deny rule.
+func (m *ruleMatch) applies() bool { return m.rule.deny || m.fault == "" || m.byAction != nil }
 
 // ternary is a truth value of three-valued logic: true, false, or unknown for the
 // reason in fault.
@@ -72,6 +75,13 @@ type ternary struct {
 }
 
 func (t ternary) isFalse() bool { return !t.holds && t.fault == "" }
+
+// evaluation is an evaluation of a condition: for one action if the condition names
+// the action.
+type evaluation struct {
+	condition *condition
+	action    string
+}
 
 // claimFill is the cached look-up of a claim for its placeholder.
 type claimFill struct {
@@ -83,6 +93,7 @@ type claimFill struct {
 func (d *decider) setScope(scope *registry.Scope) {
 	d.scope, d.requested = scope, d.policy.newRequested(scope)
 	d.matches, d.recordedRules, d.named = d.matches[:0], nil, d.named[:0]
+	clear(d.resourceResults)
 }
 
 // matchRules finds the rules that match a scope or fail on it, in the order of
@@ -226,7 +237,7 @@ func (d *decider) evaluate(c *candidate) {
 		return
 	}
 	if covers, fault := d.coversName(c); covers {
-		d.record(ruleMatch{c.rule, fault})
+		d.record(ruleMatch{rule: c.rule, fault: fault})
 	}
 }
 
@@ -257,23 +268,47 @@ func (d *decider) record(m ruleMatch) {
 // search of the list.
 const manyMatches = 32
 
-// evalCondition evaluates a condition once for all scopes and all rules that
-// share it.
-func (d *decider) evalCondition(c *condition) ternary {
-	if got, ok := d.results[c]; ok {
-		return got
+// evalCondition evaluates a condition for an action, once for all rules that share it:
+// for all scopes unless it names the resource, and for all actions unless it names the
+// action.
+func (d *decider) evalCondition(c *condition, action string) ternary {
+	at := evaluation{condition: c}
+	if c.byAction {
+		at.action = action
 	}
 	if d.activation == nil {
-		d.activation, d.results = newActivation(d.req), map[*condition]ternary{}
+		d.activation, d.results = newActivation(d.req), map[evaluation]ternary{}
 	}
-	var got ternary
-	var err error
-	if got.holds, err = c.holds(d.activation); err != nil {
-		got = ternary{fault: "when: " + truncate(err.Error(), 200)}
+	results := d.results
+	if c.byResource {
+		if d.resourceResults == nil {
+			d.resourceResults = map[evaluation]ternary{}
+		}
+		results = d.resourceResults
 	}
-	d.results[c] = got
+	got, ok := results[at]
+	if ok {
+		return got
+	}
+	if d.spent > maxRequestCost {
+		return ternary{fault: overBudget}
+	}
+	d.activation.scope, d.activation.action = d.scope, action
+	holds, spent, err := c.holds(d.activation)
+	d.spent += spent
+	switch {
+	case d.spent > maxRequestCost:
+		got.fault = overBudget
+	case err != nil:
+		got.fault = "when: " + truncate(err.Error(), 200)
+	default:
+		got.holds = holds
+	}
+	results[at] = got
 	return got
 }
+
+const overBudget = "when: the conditions of the request exceed their common cost limit"
 
 // verdicts appends the verdict of each rule that matched the scope or failed on
 // it.
@@ -285,6 +320,10 @@ func (d *decider) verdicts(all []Verdict) []Verdict {
 	all = slices.Grow(all, len(d.matches))
 	for i := range d.matches {
 		m := &d.matches[i]
+		if m.byAction != nil {
+			all = d.verdictsByAction(all, m, name)
+			continue
+		}
 		v := Verdict{Rule: m.rule.Name, Effect: m.rule.Effect, Scope: name, Fault: m.fault}
 		if m.applies() {
 			v.Actions = d.requested.affectedBy(m.rule)

@@ -89,13 +89,12 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 	for _, action := range actionsToExplain(scope.Actions, order) {
 		a := ExplainedAction{Action: action, Granted: slices.Contains(s.Granted, action)}
 		for _, v := range decision.Rules {
-			switch has := slices.Contains(v.Actions, action); {
-			case has && v.Effect == deny:
+			has := slices.Contains(v.Actions, action)
+			takes := v.Effect == deny && (has || action == "*") // any deny rule that matches takes "*"
+			if takes && !slices.Contains(a.TakenBy, v.Rule) {
 				a.TakenBy = append(a.TakenBy, v.Rule)
-			case has:
+			} else if has && !takes {
 				a.GivenBy = append(a.GivenBy, v.Rule)
-			case action == "*" && v.Effect == deny:
-				a.TakenBy = append(a.TakenBy, v.Rule) // any deny rule that matches takes "*"
 			}
 		}
 		denied = denied || !a.Granted && a.TakenBy == nil
@@ -172,7 +171,7 @@ func (d *decider) singleMismatch(r *rule) key {
 func (d *decider) requirement(r *rule, k key) string {
 	switch k {
 	case keyUnless:
-		by, _ := d.coveredBy(r)
+		by := d.coveredForSome(r)
 		return fmt.Sprintf("does not apply: unless names %q, which covers this", by.Name)
 	case keyActions:
 		return "gives only " + abbreviate(r.Actions)

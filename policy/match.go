@@ -40,7 +40,7 @@ func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
 	if !covers && except != keyRepositories {
 		return keyRepositories, fault
 	}
-	m := ruleMatch{c.rule, fault}
+	m := ruleMatch{rule: c.rule, fault: fault}
 	k = d.finish(&m, except)
 	return k, m.fault
 }
@@ -92,26 +92,36 @@ func (d *decider) coversName(c *candidate) (covers bool, fault string) {
 // returns the one of them that does not, or noKey. The rule's fault gets theirs
 // added. An allow rule that failed already is not evaluated further.
 func (d *decider) finish(m *ruleMatch, except key) key {
-	r := m.rule
-	if r.when != nil && except == noKey && m.applies() {
-		got := d.evalCondition(r.when)
-		if got.isFalse() {
-			return keyWhen
-		}
-		m.addFault(got.fault)
+	switch r := m.rule; {
+	case r.when == nil && len(r.unless.all) == 0, !m.applies():
+		return noKey
+	case r.byAction:
+		return d.finishByAction(m, except)
 	}
-	if len(r.unless.all) > 0 && except != keyUnless && m.applies() {
-		got := d.covered(r)
-		if got.holds {
-			return keyUnless
-		}
-		m.addFault(got.fault)
-	}
-	return noKey
+	k, fault := d.lastKeys(m.rule, m.fault, "", except)
+	m.fault = fault
+	return k
 }
 
-// addFault adds a reason why the rule failed, if there is one.
-func (m *ruleMatch) addFault(fault string) { m.fault = joinFaults(m.fault, fault) }
+// lastKeys evaluates the condition and unless of a rule for an action. It returns the
+// one that does not match, or noKey, and the fault of the rule with theirs added.
+func (d *decider) lastKeys(r *rule, fault, action string, except key) (key, string) {
+	if r.when != nil && except == noKey {
+		got := d.evalCondition(r.when, action)
+		if got.isFalse() {
+			return keyWhen, fault
+		}
+		fault = joinFaults(fault, got.fault)
+	}
+	if len(r.unless.all) > 0 && except != keyUnless && (r.deny || fault == "") {
+		got := d.covered(r, action)
+		if got.holds {
+			return keyUnless, fault
+		}
+		fault = joinFaults(fault, got.fault)
+	}
+	return noKey, fault
+}
 
 // joinFaults joins two faults, of which either may be empty.
 func joinFaults(a, b string) string {

@@ -99,8 +99,9 @@ type Rule struct {
 	Actions []string `toml:"actions"`
 
 	// When is a condition: a CEL expression over user, groups, claims,
-	// provider, method, request.service, request.address and request.time, such
-	// as '!cidr("10.0.0.0/8").containsIP(request.address)'. If it fails, an
+	// provider, method, request.service, request.address, request.time,
+	// request.repository, request.type and request.action, such as
+	// '!cidr("10.0.0.0/8").containsIP(request.address)'. If it fails, an
 	// allow rule does not match and a deny rule does. user and groups are in
 	// lower case where the provider ignores case. Optional.
 	When string `toml:"when"`
@@ -138,7 +139,9 @@ type Decision struct {
 
 // Verdict is one rule's part in a decision. A rule with a Fault failed: an
 // allow rule then has no Actions, because it does not match; a deny rule has
-// its own, because it does.
+// its own, because it does. A rule that is evaluated for each action by itself may
+// have two verdicts: on the actions for which it matches, and on those for which it
+// fails.
 type Verdict struct {
 	Rule    string   `json:"rule"`              // its name
 	Effect  string   `json:"effect"`            // "allow" or "deny"

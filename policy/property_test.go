@@ -244,10 +244,11 @@ func (d drawer) rule(effect string) Rule {
 		Groups:       d.some(0, 2, "team-a", "Team-b", "team-*", "*", "**", "*-A", "/dev/*", anonymous, authenticated, "Domain *"),
 		Repositories: d.some(1, 3, "a/**", "*/a", "**", "team-a/*", "team-*/**", "*-a/**", "**-b", "*/team-a/*", "{user}/**", "a/{user}", "{user}-a/*"),
 		Actions:      d.some(1, 2, "pull", "push", "delete", "*", "scan"),
-		When:         d.some(1, 1, "", "", "", `claims.level == "high"`, `groups.exists(g, g == "team-a")`, `request.address.isLoopback()`)[0],
-		Types:        d.some(0, 1, "registry", "*"),
-		Providers:    d.some(0, 1, "corp", "corp", "*", "sso"),
-		Services:     d.some(0, 1, "registry-a", "registry-*", "**", "other"),
+		When: d.some(1, 1, "", "", "", `claims.level == "high"`, `groups.exists(g, g == "team-a")`, `request.address.isLoopback()`,
+			`request.action != "push"`, `request.action == "*" || claims.level == "high"`, `request.repository.startsWith("team-")`)[0],
+		Types:     d.some(0, 1, "registry", "*"),
+		Providers: d.some(0, 1, "corp", "corp", "*", "sso"),
+		Services:  d.some(0, 1, "registry-a", "registry-*", "**", "other"),
 	}
 	if d.IntN(3) == 0 {
 		r.Repositories = append(r.Repositories, d.some(1, 2, "{claims.level}/**", "a/{claims.deep.x}", "team-{claims.level}/*")...)
@@ -301,6 +302,7 @@ func (d drawer) request() Request {
 func FuzzCompile(f *testing.F) {
 	f.Add("team-*", "{group}/**", "pull", `claims.x == user`, "team-a/app")
 	f.Add("*", "{claims.a.b}/*", "*", `groups.exists(g, g.matches("^a+$"))`, "a/b/c")
+	f.Add("**", "**", "sign", `request.repository.endsWith("/a") && request.action != "pull" || request.type == user`, "a/a")
 	f.Add("**", "**/{user}", "scan", `cidr("10.0.0.0/8").containsIP(request.address)`, "a")
 	f.Fuzz(func(t *testing.T, group, repository, action, when, name string) {
 		rules := []Rule{

@@ -42,8 +42,13 @@ type referenceRule struct {
 	when func(referenceRequest) truth
 }
 
-// referenceRequest is a request, with the page's words as methods.
-type referenceRequest struct{ Request }
+// referenceRequest is a request for one resource and action, with the page's words as
+// methods.
+type referenceRequest struct {
+	Request
+	scope  registry.Scope
+	action string
+}
 
 // name returns a name in the form in which it is compared.
 func (p referenceRequest) name(text string) string {
@@ -114,39 +119,36 @@ func (p referenceRequest) anyGroup(r referenceRule) bool {
 		slices.ContainsFunc(r.Groups, func(entry string) bool { return !slices.Contains(reserved, entry) })
 }
 
-// evaluate returns whether a rule matches a resource.
-func (p referenceRequest) evaluate(r referenceRule, all []referenceRule, scope registry.Scope) truth {
-	named := slices.ContainsFunc(r.Actions, func(action string) bool {
-		return action == "*" || slices.Contains(scope.Actions, action) || slices.Contains(scope.Actions, "*")
-	})
-	sure, perhaps := p.keys(r, scope, r.Effect == "deny")
-	whole := and(truthOf(named), sure)
+// evaluate returns whether a rule matches the resource and action.
+func (p referenceRequest) evaluate(r referenceRule, all []referenceRule) truth {
+	sure, perhaps := p.keys(r, r.Effect == "deny")
+	whole := sure
 	if r.Effect == "deny" {
-		whole = and(truthOf(named), or(sure, and(isUnknown, perhaps))) // unsure groups count
+		whole = or(sure, and(isUnknown, perhaps)) // unsure groups count
 	}
 	for _, other := range all {
 		if slices.Contains(r.Unless, other.Name) {
-			whole = and(whole, not(p.covered(other, scope)))
+			whole = and(whole, not(p.covered(other)))
 		}
 	}
 	return whole
 }
 
-// covered returns whether a rule that an unless names covers a resource.
-func (p referenceRequest) covered(r referenceRule, scope registry.Scope) truth {
-	sure, perhaps := p.keys(r, scope, false)
+// covered returns whether a rule that an unless names covers the resource and action.
+func (p referenceRequest) covered(r referenceRule) truth {
+	sure, perhaps := p.keys(r, false)
 	return or(sure, and(isUnknown, perhaps))
 }
 
 // keys evaluates the keys of a rule but effect, actions and unless: for a person who is
 // in the groups that are known, and for one who is in the unsure groups as well. In a
 // strict evaluation one value that cannot fill a placeholder makes the rule fail.
-func (p referenceRequest) keys(r referenceRule, scope registry.Scope, strict bool) (sure, perhaps truth) {
+func (p referenceRequest) keys(r referenceRule, strict bool) (sure, perhaps truth) {
 	if p.Anonymous {
 		p.Request = Request{Anonymous: true, Groups: []string{"anonymous"}, Service: p.Service, Address: p.Address, Time: p.Time}
 	}
 	users := r.Users == nil || !p.Anonymous && slices.ContainsFunc(r.Users, func(entry string) bool { return p.covers(entry, p.User) })
-	others := users && anyGlob(r.Types, scope.Type) &&
+	others := users && anyGlob(r.Types, p.scope.Type) &&
 		(r.Providers == nil || !p.Anonymous && anyGlob(r.Providers, p.Provider)) &&
 		(r.Services == nil || anyGlob(r.Services, p.Service))
 	condition := isTrue
@@ -154,12 +156,12 @@ func (p referenceRequest) keys(r referenceRule, scope registry.Scope, strict boo
 		condition = r.when(p)
 	}
 	groups := p.matched(r, p.Groups)
-	sure = and(truthOf(others), truthOf(r.Groups == nil || len(groups) > 0), p.repositories(r, scope.Name, groups, false, strict), condition)
+	sure = and(truthOf(others), truthOf(r.Groups == nil || len(groups) > 0), p.repositories(r, p.scope.Name, groups, false, strict), condition)
 
 	named := slices.DeleteFunc(slices.Clone(p.Unsure), func(name string) bool { return name == "*" })
 	groups = append(slices.Clone(groups), p.matched(r, named)...)
 	anyGroup := p.anyGroup(r)
-	perhaps = and(truthOf(others), truthOf(r.Groups == nil || len(groups) > 0 || anyGroup), p.repositories(r, scope.Name, groups, anyGroup, strict), condition)
+	perhaps = and(truthOf(others), truthOf(r.Groups == nil || len(groups) > 0 || anyGroup), p.repositories(r, p.scope.Name, groups, anyGroup, strict), condition)
 	return sure, perhaps
 }
 
@@ -245,40 +247,74 @@ func referenceClaim(claims map[string]any, path []string) (string, bool) {
 	return "", false
 }
 
-// decide returns what is granted of a scope, sorted, and how each rule matches.
-func (p referenceRequest) decide(rules []referenceRule, scope registry.Scope) (granted []string, how map[string]truth) {
-	how = map[string]truth{}
-	var allowed, denied []string
+// actions returns the actions for which a rule is evaluated.
+func (p referenceRequest) actions(rules []referenceRule) []string {
+	all := slices.Clone(p.scope.Actions)
+	if slices.Contains(all, "*") {
+		all = append(all, "pull", "push", "delete")
+		for _, r := range rules {
+			all = append(all, r.Actions...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// names reports whether a rule names the action. "*" is named by each deny rule.
+func (p referenceRequest) names(r referenceRule) bool {
+	return slices.Contains(r.Actions, p.action) || slices.Contains(r.Actions, "*") || p.action == "*" && r.Effect == "deny"
+}
+
+// gives reports whether a rule that names the action can give or take it: "*" in an
+// allow rule stands for the requested actions, and if "*" is requested for pull, push
+// and delete too, but not for the catalog.
+func (p referenceRequest) gives(r referenceRule) bool {
+	expanded := slices.Contains([]string{"pull", "push", "delete"}, p.action) && p.scope.Type != "registry"
+	return r.Effect == "deny" || slices.Contains(r.Actions, p.action) || slices.Contains(p.scope.Actions, p.action) || expanded
+}
+
+// decide returns what is granted of a scope, sorted, and how each rule matches: isTrue
+// if it does for some action, else isUnknown if it fails for some.
+func (p referenceRequest) decide(rules []referenceRule, scope registry.Scope) (granted []string, how map[string]truth, failed map[string]bool) {
+	p.scope, how, failed = scope, map[string]truth{}, map[string]bool{}
 	denies := false
+	allowedAll := map[string]bool{} // by the name of a rule: it matches for every action
 	for _, r := range rules {
-		t := p.evaluate(r, rules, scope)
-		how[r.Name] = t
-		switch {
-		case r.Effect == "allow" && t == isTrue:
-			allowed = append(allowed, r.Actions...)
-		case r.Effect == "deny" && t != isFalse:
-			denied, denies = append(denied, r.Actions...), true
+		allowedAll[r.Name] = slices.Contains(r.Actions, "*")
+	}
+	allowed, denied := map[string]bool{}, map[string]bool{}
+	for _, p.action = range p.actions(rules) {
+		for _, r := range rules {
+			if !p.names(r) {
+				continue
+			}
+			t := p.evaluate(r, rules)
+			allowedAll[r.Name] = allowedAll[r.Name] && t == isTrue
+			failed[r.Name] = failed[r.Name] || t == isUnknown
+			switch {
+			case !p.gives(r):
+				continue
+			case r.Effect == "allow" && t == isTrue:
+				allowed[p.action] = true
+			case r.Effect == "deny" && t != isFalse:
+				denied[p.action], denies = true, true
+			}
+			if p.action != "*" || r.Effect == "deny" || scope.Type == "registry" { // else it takes all others too
+				how[r.Name] = or(how[r.Name], t)
+			}
 		}
 	}
-	everything := slices.Contains(allowed, "*")
-	asked := slices.Clone(scope.Actions)
-	if slices.Contains(asked, "*") {
-		asked = append(asked, allowed...)
-		if everything && scope.Type != "registry" {
-			asked = append(asked, "pull", "push", "delete")
-		}
-	}
-	for _, action := range asked {
-		ok := (everything || slices.Contains(allowed, action)) && !slices.Contains(denied, action) && !slices.Contains(denied, "*")
+	for action := range allowed {
+		ok := !denied[action]
 		if action == "*" {
-			ok = slices.Contains(scope.Actions, "*") && everything && !denies
+			ok = !denies && (scope.Type == "registry" || slices.ContainsFunc(rules, func(r referenceRule) bool { return r.Effect == "allow" && allowedAll[r.Name] }))
 		}
-		if ok && !slices.Contains(granted, action) {
+		if ok {
 			granted = append(granted, action)
 		}
 	}
 	slices.Sort(granted)
-	return granted, how
+	return granted, how, failed
 }
 
 // referenceConditions are conditions, each with its meaning by the page.
@@ -297,6 +333,19 @@ var referenceConditions = []struct {
 	{`has(claims.level) && provider == "corp"`, func(p referenceRequest) truth {
 		_, has := p.Claims["level"]
 		return truthOf(has && p.Provider == "corp")
+	}},
+	{`request.repository.startsWith("a/") || claims.level == "high"`, func(p referenceRequest) truth {
+		return or(truthOf(strings.HasPrefix(p.scope.Name, "a/")), p.high())
+	}},
+	{`request.type == "registry" || request.repository.matches("^team-.*/x$")`, func(p referenceRequest) truth {
+		return truthOf(p.scope.Type == "registry" || regexp.MustCompile("^team-.*/x$").MatchString(p.scope.Name))
+	}},
+	{`request.action == "pull"`, func(p referenceRequest) truth { return truthOf(p.action == "pull") }},
+	{`request.action != "push"`, func(p referenceRequest) truth { return truthOf(p.action != "push") }},
+	{`request.action == "*"`, func(p referenceRequest) truth { return truthOf(p.action == "*") }},
+	{`request.action == "pull" || claims.level == "high"`, func(p referenceRequest) truth { return or(truthOf(p.action == "pull"), p.high()) }},
+	{`request.action in ["push", "scan"] && "team-a" in groups && request.repository != "x/x"`, func(p referenceRequest) truth {
+		return and(truthOf(p.action == "push" || p.action == "scan"), p.inTeam(), truthOf(p.scope.Name != "x/x"))
 	}},
 	{`method == ""`, func(p referenceRequest) truth { return truthOf(p.Method == "") }},
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // namedRule is a rule that some unless names and that may cover the scope, with the
-// cached answer whether it does.
+// cached answer whether it does by its keys but when.
 type namedRule struct {
 	rule      *rule
 	evaluated bool
@@ -41,9 +41,10 @@ func (d *decider) sortNamed() {
 	d.named = slices.CompactFunc(d.named, func(a, b namedRule) bool { return a.rule == b.rule })
 }
 
-// covered returns whether a rule that the unless of r names covers the scope.
-func (d *decider) covered(r *rule) ternary {
-	by, got := d.coveredBy(r)
+// covered returns whether a rule that the unless of r names covers an action on the
+// scope.
+func (d *decider) covered(r *rule, action string) ternary {
+	by, got := d.coveredBy(r, action)
 	if got.fault != "" {
 		got.fault = fmt.Sprintf("unless: whether %q covers it is not known: %s", by.Name, got.fault)
 	}
@@ -52,30 +53,55 @@ func (d *decider) covered(r *rule) ternary {
 
 // coveredBy is [decider.covered] with the rule that covers the scope, or else the
 // first of those that may.
-func (d *decider) coveredBy(r *rule) (by *rule, covered ternary) {
+func (d *decider) coveredBy(r *rule, action string) (by *rule, covered ternary) {
 	for i := range d.named {
 		n := &d.named[i]
 		if !r.unless.has(int32(n.rule.index)) {
 			continue
 		}
-		if !n.evaluated {
-			n.covers, n.evaluated = d.coverage(n.rule), true
+		got := d.coverage(n, action)
+		if got.holds {
+			return n.rule, got
 		}
-		if n.covers.holds {
-			return n.rule, n.covers
-		}
-		if by == nil && n.covers.fault != "" {
-			by, covered = n.rule, n.covers
+		if by == nil && got.fault != "" {
+			by, covered = n.rule, got
 		}
 	}
 	return by, covered
 }
 
-// coverage returns whether a rule covers the scope by all its keys but effect,
-// actions and unless. It is unknown where an allow rule with these keys would
-// fail, and where unsure groups decide. The keys of cheapMismatch match already, if
-// unsure groups count.
-func (d *decider) coverage(r *rule) ternary {
+// coveredForSome returns a rule that covers some action on the scope and that the
+// unless of r names.
+func (d *decider) coveredForSome(r *rule) *rule {
+	for _, action := range d.requested.evaluated() {
+		if by, got := d.coveredBy(r, action); got.holds {
+			return by
+		}
+	}
+	return nil
+}
+
+// coverage returns whether a rule covers an action on the scope by all its keys but
+// effect, actions and unless. It is unknown where an allow rule with these keys would
+// fail, and where unsure groups decide.
+func (d *decider) coverage(n *namedRule, action string) ternary {
+	if !n.evaluated {
+		n.covers, n.evaluated = d.coversResource(n.rule), true
+	}
+	if n.rule.when == nil || n.covers.isFalse() {
+		return n.covers
+	}
+	got := d.evalCondition(n.rule.when, action)
+	if got.isFalse() {
+		return ternary{}
+	}
+	fault := joinFaults(n.covers.fault, got.fault)
+	return ternary{fault == "", fault}
+}
+
+// coversResource is [decider.coverage] without the condition. The keys of
+// cheapMismatch match already, if unsure groups count.
+func (d *decider) coversResource(r *rule) ternary {
 	covers, fault := d.coversWithGroups(r, d.identity.sure)
 	if !covers && d.identity.possible != d.identity.sure {
 		if covers, fault = d.coversWithGroups(r, d.identity.possible); covers {
@@ -84,13 +110,6 @@ func (d *decider) coverage(r *rule) ternary {
 	}
 	if !covers {
 		return ternary{}
-	}
-	if r.when != nil {
-		got := d.evalCondition(r.when)
-		if got.isFalse() {
-			return ternary{}
-		}
-		fault = joinFaults(fault, got.fault)
 	}
 	return ternary{fault == "", fault}
 }
