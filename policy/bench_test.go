@@ -94,17 +94,21 @@ func BenchmarkGroups(b *testing.B) {
 }
 
 // BenchmarkLabels has 300 groups and 300 labels with five rules, which take
-// docker_auth three seconds.
+// docker_auth three seconds. In the lists each rule has 90,000 combinations.
 func BenchmarkLabels(b *testing.B) {
 	var labels []any
 	for i := range 300 {
 		labels = append(labels, fmt.Sprintf("label-%d", i))
 	}
-	rules := []Rule{{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"*"}}}
-	for i := range 4 {
-		rules = append(rules, Rule{Groups: []string{"team-*"}, Repositories: []string{fmt.Sprintf("{group}/x%d-{claims.label}/**", i)}, Actions: []string{"*"}})
+	for name, pattern := range map[string]string{"text": "{group}/x%d-{claims.label}/**", "list": "{group}/*%d{claims.labels}", "two-lists": "{group}/*{claims.labels}%d{claims.labels2}"} {
+		b.Run(name, func(b *testing.B) {
+			rules := []Rule{{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"*"}}}
+			for i := range 4 {
+				rules = append(rules, Rule{Groups: []string{"team-*"}, Repositories: []string{fmt.Sprintf(pattern, i)}, Actions: []string{"*"}})
+			}
+			benchmark(b, rules, Request{User: "alice", Groups: benchmarkGroups(300), Claims: map[string]any{"labels": labels, "labels2": labels, "label": "blue"}})
+		})
 	}
-	benchmark(b, rules, Request{User: "alice", Groups: benchmarkGroups(300), Claims: map[string]any{"labels": labels, "label": "blue"}})
 }
 
 // BenchmarkConditions has conditions on the address, on a claim, and on twenty

@@ -47,6 +47,9 @@ type decider struct {
 	spent           uint64                 // the cost of all evaluations of conditions
 	values          values
 	claims          []claimFill // by slot, as in Policy.claims
+	hasLists        bool        // some claim in claims has several values
+	steps           int         // of setMatcher, for all scopes
+	exhausted       bool        // a match was given up, since there were too many steps
 
 	scope         *registry.Scope
 	requested     requested
@@ -85,8 +88,10 @@ type evaluation struct {
 
 // claimFill is the cached look-up of a claim for its placeholder.
 type claimFill struct {
-	done  bool   // the claim was looked up
-	fault string // why it cannot fill the placeholder; empty if it can
+	done        bool     // the claim was looked up
+	values      []string // those that can fill the placeholder, sorted
+	fault       string   // why there is none; empty if there is
+	strictFault string   // why some value cannot fill the placeholder; empty if all can
 }
 
 // setScope begins the evaluation of the next scope.
@@ -181,7 +186,7 @@ func (d *decider) tryUnfilled(ix *index) {
 		if len(b.all) == 0 {
 			continue
 		}
-		if d.fillClaim(slot) != "" || hasComponent(d.scope.Name, d.values.claims[slot]) {
+		if d.fillClaim(slot).mayFill(d.scope.Name) {
 			d.tryBucket(b)
 		}
 	}

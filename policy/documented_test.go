@@ -149,7 +149,8 @@ func (d documentedDrawer) referenceRule() referenceRule {
 		r.Services = d.some(1, 2, "hub/a", "hub*", "*", "other")
 	}
 	if d.IntN(2) == 0 {
-		r.Repositories = append(r.Repositories, d.some(1, 2, "{user}/**", "a/{user}", "{claims.level}/**", "x-{claims.deep.x}/*", "{claims.level}-{user}/x")...)
+		r.Repositories = append(r.Repositories, d.some(1, 2, "{user}/**", "a/{user}", "{claims.level}/**", "x-{claims.deep.x}/*", "{claims.level}-{user}/x",
+			"{claims.level}/{claims.level}", "*{claims.level}{claims.deep.x}/**", "{claims.level}-{claims.deep.x}/{claims.level}", "**{claims.deep.x}")...)
 	}
 	if r.Groups != nil && d.IntN(2) == 0 {
 		r.Repositories = append(r.Repositories, d.some(1, 2, "{group}/**", "*/{group}", "x{group}/x", "{group}/{claims.level}", "{group}/{group}")...)
@@ -189,13 +190,14 @@ func (d documentedDrawer) request() Request {
 	}
 	req.Claims = map[string]any{}
 	if d.IntN(3) > 0 {
-		req.Claims["level"] = []any{"high", "low", "a/b", 7.0, 7.5, "High", []any{"high"}}[d.IntN(7)]
+		req.Claims["level"] = []any{"high", "low", "a/b", 7.0, 7.5, "High", []any{"high"}, []any{"high", "low", "team-a", "hig", "h"}, []any{"high", "Low", 7.0},
+			[]any{}, slices.Repeat([]any{"high"}, 1001)}[d.IntN(11)]
 	}
 	if d.IntN(2) == 0 {
-		req.Claims["deep"] = []any{map[string]any{"x": "y"}, "x"}[d.IntN(2)]
+		req.Claims["deep"] = []any{map[string]any{"x": "y"}, "x", map[string]any{"x": []any{"y", "z", "high", "a"}}}[d.IntN(3)]
 	}
 	names := []string{"a", "a/b/c", "a/x", "team-a/x", "team-b/x", "a/team-a", "alice/x", "a/alice", "high/x", "high-alice/x", "x-y/z",
-		"team-a/high", "team-a/team-a", "xteam-a/x", "kim-x/a", "x/x", "catalog", "7/x", "x-b/x", "kim/a"}
+		"team-a/high", "team-a/team-a", "xteam-a/x", "kim-x/a", "x/x", "catalog", "7/x", "x-b/x", "kim/a", "high/high", "high/low", "high-y/high", "high-y/low", "lowz/x", "xhighy/a/b"}
 	for _, i := range d.Perm(len(names))[:2] {
 		req.Scopes = append(req.Scopes, registry.Scope{
 			Type:    d.some(1, 1, "repository", "repository", "repository", "repository", "repository", "repository", "registry")[0],

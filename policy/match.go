@@ -77,15 +77,11 @@ func (d *decider) groupsFor(r *rule) *membership {
 // coversName reports whether the repositories key matches, and why the rule fails
 // there.
 func (d *decider) coversName(c *candidate) (covers bool, fault string) {
-	groups := d.groupsFor(c.rule)
-	fault = d.placeholderFault(c.rule, groups, c.rule.deny)
-	if !d.coversAny(c, groups, fault, c.rule.deny) {
-		return false, fault
-	}
-	if c.rule.deny && d.identity.possible != d.identity.sure {
+	covers, fault = d.coversAny(c, d.groupsFor(c.rule), c.rule.deny)
+	if covers && c.rule.deny && d.identity.possible != d.identity.sure {
 		fault = d.unsureFault(c.rule, fault)
 	}
-	return true, fault
+	return covers, fault
 }
 
 // finish evaluates the condition and unless of a rule whose other keys match, and
@@ -137,9 +133,10 @@ func joinFaults(a, b string) string {
 // followed by the fault that the rule has besides.
 func (d *decider) unsureFault(r *rule, fault string) string {
 	sure := d.identity.sure
-	known := d.placeholderFault(r, sure, true)
-	if (r.Groups == nil || sure.matches(r)) && d.coversAny(&candidate{r, r.patterns}, sure, known, true) {
-		return known
+	if r.Groups == nil || sure.matches(r) {
+		if covers, known := d.coversAny(&candidate{r, r.patterns}, sure, true); covers {
+			return known
+		}
 	}
 	return joinFaults(d.whyUnsure(r), fault)
 }
@@ -155,17 +152,22 @@ func (d *decider) whyUnsure(r *rule) string {
 	return "groups: not all groups of the person are known"
 }
 
-// coversAny reports whether some pattern of the candidate covers the requested
-// name. A placeholder that cannot be filled stands for any one component. strict is
-// as for placeholderFault.
-func (d *decider) coversAny(c *candidate, groups *membership, fault string, strict bool) bool {
+// coversAny reports whether some pattern of the candidate covers the requested name,
+// and why the rule fails there. A placeholder that cannot be filled stands for any one
+// component. strict is as for placeholderFault.
+func (d *decider) coversAny(c *candidate, groups *membership, strict bool) (covers bool, fault string) {
+	fault = d.placeholderFault(c.rule, groups, strict)
 	loose := fault != "" || groups.all && c.rule.namesGroups && c.rule.needsGroup
+	d.exhausted = false
 	for i := range c.patterns {
 		if p := &c.patterns[i]; loose && d.mightCover(c.rule, p, groups, strict) || !loose && d.covers(c.rule, p, groups) {
-			return true
+			return true, fault
 		}
 	}
-	return false
+	if d.exhausted {
+		return true, joinFaults(fault, tooManySteps)
+	}
+	return false, fault
 }
 
 // matchAny reports whether one of the globs matches a name.

@@ -11,8 +11,8 @@ import (
 )
 
 // placeholderFault says why a placeholder of the rule cannot be filled, and is
-// empty if all can. If one group cannot fill {group}, the others do, unless strict is
-// set, as it is for a deny rule.
+// empty if all can. If one group, or one value of a list, cannot fill it, the others do,
+// unless strict is set, as it is for a deny rule.
 func (d *decider) placeholderFault(r *rule, groups *membership, strict bool) string {
 	if r.needsUser && !d.identity.userCanFill {
 		if d.identity.anonymous {
@@ -21,7 +21,7 @@ func (d *decider) placeholderFault(r *rule, groups *membership, strict bool) str
 		return "{user}: " + notComponent(d.identity.user)
 	}
 	for _, slot := range r.needsClaims {
-		if fault := d.fillClaim(slot); fault != "" {
+		if fault := d.fillClaim(slot).whyNot(strict); fault != "" {
 			return fault
 		}
 	}
@@ -61,7 +61,7 @@ func (d *decider) mightCover(r *rule, p *pattern, groups *membership, strict boo
 	loose.glob = slices.Clone(p.glob)
 	for i, t := range p.glob {
 		if t.kind == userName && !d.identity.userCanFill ||
-			t.kind == claimValue && d.fillClaim(t.slot) != "" ||
+			t.kind == claimValue && d.fillClaim(t.slot).whyNot(strict) != "" ||
 			t.kind == groupName && anyGroup {
 			loose.glob[i] = token{kind: star}
 		}
@@ -71,8 +71,11 @@ func (d *decider) mightCover(r *rule, p *pattern, groups *membership, strict boo
 }
 
 // covers reports whether a pattern covers the requested name, filled with any
-// of the groups. Every other placeholder can be filled.
+// of the groups and any values of lists. Every other placeholder can be filled.
 func (d *decider) covers(r *rule, p *pattern, groups *membership) bool {
+	if d.hasLists && d.needsList(p) {
+		return d.coversWithLists(r, p, groups)
+	}
 	d.values.user = d.identity.userText
 	if !p.needsGroup {
 		return p.match(d.scope.Name, &d.values)
@@ -99,56 +102,126 @@ func (d *decider) coversWith(groups []group, r *rule, p *pattern) bool {
 	return false
 }
 
-// fillClaim looks up a claim for its placeholder, once in a decision. It
-// returns why the claim cannot fill it, or nothing.
-func (d *decider) fillClaim(slot int) string {
+// maxClaimValues is the length of a list above which it fills no placeholder.
+const maxClaimValues = 1000
+
+// fillClaim looks up a claim for its placeholder, once in a decision.
+func (d *decider) fillClaim(slot int) *claimFill {
 	if d.claims == nil {
 		d.claims = make([]claimFill, len(d.policy.claims))
 		d.values.claims = make([]string, len(d.policy.claims))
 	}
 	c := &d.claims[slot]
 	if c.done {
-		return c.fault
+		return c
 	}
-	c.done = true
-	path := d.policy.claims[slot]
-	text, problem := "", "there is none without credentials"
+	*c = d.lookUpClaim(d.policy.claims[slot])
+	if len(c.values) == 1 {
+		d.values.claims[slot] = c.values[0]
+	}
+	d.hasLists = d.hasLists || len(c.values) > 1
+	return c
+}
+
+// lookUpClaim returns what a claim fills its placeholder with.
+func (d *decider) lookUpClaim(path string) claimFill {
+	values, problem := []any(nil), "there is none without credentials"
 	if !d.req.Anonymous {
-		text, problem = claimText(d.req.Claims, path)
+		values, problem = claimValues(d.req.Claims, path)
 	}
-	switch {
-	case problem != "":
-		c.fault = fmt.Sprintf("{claims.%s}: %s", path, problem)
-	case !registry.IsComponent(text):
-		c.fault = fmt.Sprintf("{claims.%s}: %s", path, notComponent(text))
-	default:
-		d.values.claims[slot] = text
+	c := claimFill{done: true}
+	for _, value := range values {
+		text, ok := claimText(value)
+		switch {
+		case ok && registry.IsComponent(text):
+			c.values = append(c.values, text)
+		case problem != "":
+		case ok:
+			problem = notComponent(text)
+		default:
+			problem = "the claim is neither a text nor a whole number"
+		}
+	}
+	slices.Sort(c.values)
+	c.values = slices.Compact(c.values)
+	if problem != "" {
+		c.strictFault = fmt.Sprintf("{claims.%s}: %s", path, problem)
+	}
+	if len(c.values) == 0 {
+		c.fault = c.strictFault
+	}
+	return c
+}
+
+// whyNot says why the claim cannot fill its placeholder, and is empty if it can. strict
+// is as for placeholderFault.
+func (c *claimFill) whyNot(strict bool) string {
+	if strict {
+		return c.strictFault
 	}
 	return c.fault
 }
 
-// claimText returns the claim at a dotted path, which must be a text or a whole
-// number, or what is wrong with it.
-func claimText(claims map[string]any, path string) (text, problem string) {
-	value, ok := claimPath(strings.Split(path, ".")).lookUp(claims)
-	if !ok {
-		return "", "there is no such claim"
+// mayFill reports whether a placeholder that is a whole component may be one of the
+// components of a name.
+func (c *claimFill) mayFill(name string) bool {
+	if c.strictFault != "" {
+		return true // any component, in a deny rule
 	}
-	switch v := value.(type) {
-	case string:
-		return v, ""
-	case json.Number:
-		return v.String(), ""
-	case int:
-		return strconv.Itoa(v), ""
-	case int64:
-		return strconv.FormatInt(v, 10), ""
-	case float64:
-		if n := int64(v); float64(n) == v && n < 1<<53 && n > -1<<53 {
-			return strconv.FormatInt(n, 10), ""
+	if len(c.values) == 1 {
+		return hasComponent(name, c.values[0])
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if _, found := slices.BinarySearch(c.values, part); found {
+			return true
 		}
 	}
-	return "", "the claim is neither a text nor a whole number"
+	return false
+}
+
+// claimValues returns the values of the claim at a dotted path, several if it is a list,
+// or what is wrong with it.
+func claimValues(claims map[string]any, path string) (values []any, problem string) {
+	value, ok := claimPath(strings.Split(path, ".")).lookUp(claims)
+	if !ok {
+		return nil, "there is no such claim"
+	}
+	switch list := value.(type) {
+	case []any:
+		values = list
+	case []string:
+		for _, text := range list {
+			values = append(values, text)
+		}
+	default:
+		return []any{value}, ""
+	}
+	switch {
+	case len(values) == 0:
+		return nil, "the claim is an empty list"
+	case len(values) > maxClaimValues:
+		return nil, fmt.Sprintf("the claim is a list of %d values, and at most %d can fill it", len(values), maxClaimValues)
+	}
+	return values, ""
+}
+
+// claimText returns the text of a claim's value, which must be a text or a whole number.
+func claimText(value any) (text string, ok bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case int:
+		return strconv.Itoa(v), true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case float64:
+		if n := int64(v); float64(n) == v && n < 1<<53 && n > -1<<53 {
+			return strconv.FormatInt(n, 10), true
+		}
+	}
+	return "", false
 }
 
 // claimPath is the path to a claim in nested objects, one name within the

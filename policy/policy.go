@@ -30,7 +30,7 @@
 // case folded (internal/fold) where it ignores case, else exactly.
 //
 // A placeholder in a glob is filled with one path component that comes from the
-// person.
+// person; one of several values, such as a list, with each of them in turn.
 //
 // The evaluation of a rule is three-valued: the rule matches, does not match, or
 // fails, because a placeholder cannot be filled (the claim is missing, or the value
@@ -89,8 +89,9 @@ type Rule struct {
 	// Repositories are globs: "*" stays within a path component, "**" crosses
 	// "/". "{user}" is the person's own user name; "{group}" stands for each
 	// group that an entry of this rule's groups matches, one after the other;
-	// "{claims.NAME}" is a claim, and "{claims.a.b}" is b within a. The value
-	// of a placeholder must be one path component. Names of a provider that
+	// "{claims.NAME}" is a claim, each value of it if it is a list, and
+	// "{claims.a.b}" is b within a. The value of a placeholder must be one path
+	// component. Names of a provider that
 	// ignores case are in lower case there. Required.
 	Repositories []string `toml:"repositories"`
 

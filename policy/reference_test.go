@@ -193,7 +193,9 @@ func (p referenceRequest) repositories(r referenceRule, name string, groups []st
 				add(p.name(g), true)
 			}
 		default:
-			add(referenceClaim(p.Claims, strings.Split(placeholder[len("{claims."):len(placeholder)-1], ".")))
+			for _, value := range referenceClaim(p.Claims, strings.Split(placeholder[len("{claims."):len(placeholder)-1], ".")) {
+				add(value, true)
+			}
 		}
 		if bad > 0 && (strict || len(values) == 0) {
 			failed = true
@@ -229,22 +231,39 @@ func filled(entry string, fills map[string][]string) []string {
 	return all
 }
 
-// referenceClaim returns the text of a claim, or false if it has none.
-func referenceClaim(claims map[string]any, path []string) (string, bool) {
+// referenceClaim returns the texts of a claim. The empty one stands for a value that
+// fills nothing.
+func referenceClaim(claims map[string]any, path []string) []string {
+	const nothing = ""
 	value, ok := claims[path[0]]
-	if !ok {
-		return "", false
-	}
-	if object, isObject := value.(map[string]any); isObject && len(path) > 1 {
+	object, isObject := value.(map[string]any)
+	switch {
+	case ok && isObject && len(path) > 1:
 		return referenceClaim(object, path[1:])
+	case !ok || len(path) > 1:
+		return []string{nothing}
 	}
-	switch v := value.(type) {
-	case string:
-		return v, len(path) == 1
-	case float64:
-		return fmt.Sprint(int64(v)), len(path) == 1 && v == float64(int64(v))
+	list, isList := value.([]any)
+	if !isList {
+		list = []any{value}
 	}
-	return "", false
+	if len(list) == 0 || len(list) > 1000 {
+		return []string{nothing}
+	}
+	var all []string
+	for _, one := range list {
+		text := nothing
+		switch v := one.(type) {
+		case string:
+			text = v
+		case float64:
+			if v == float64(int64(v)) {
+				text = fmt.Sprint(int64(v))
+			}
+		}
+		all = append(all, text)
+	}
+	return all
 }
 
 // actions returns the actions for which a rule is evaluated.

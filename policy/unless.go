@@ -120,8 +120,7 @@ func (d *decider) coversWithGroups(r *rule, groups *membership) (covers bool, fa
 	if r.Groups != nil && !groups.matches(r) {
 		return false, ""
 	}
-	fault = d.placeholderFault(r, groups, false)
-	return d.coversAny(&candidate{r, r.patterns}, groups, fault, false), fault
+	return d.coversAny(&candidate{r, r.patterns}, groups, false)
 }
 
 // checkUnless checks that each entry of unless is the name of another rule. numbers
