@@ -28,6 +28,13 @@ func FuzzDecide(f *testing.F) {
 		if want := p.decideWithoutIndex(req); !cmp.Equal(want, got) {
 			t.Errorf("the index finds other rules than a full scan (-scan +index)\n%s", cmp.Diff(want, got))
 		}
+		for _, r := range p.rules {
+			p.reportShadowed(r, func(_, problem string) {
+				if slices.ContainsFunc(got.Rules, func(v Verdict) bool { return v.Rule == r.Name && (r.deny || v.Fault == "") }) {
+					t.Errorf("%s, but it does: %v", problem, got.Rules)
+				}
+			})
+		}
 		if again := p.Decide(req); !cmp.Equal(again, got) {
 			t.Errorf("a second decision differs (-first +second)\n%s", cmp.Diff(got, again))
 		}

@@ -56,10 +56,51 @@ func (p *Policy) ValidateReachability(providers []Provider, fault, warn func(key
 		if v.checkUsers() && v.checkGroups() && v.checkCondition() {
 			v.report = warn
 			v.reportDeadEntries()
+			p.reportShadowed(r, warn)
 			v.report = fault
 			v.reportUpperCase()
 		}
 	}
+}
+
+// reportShadowed reports the entries of unless that cover all that the rule covers, so
+// that it never applies.
+func (p *Policy) reportShadowed(r *rule, report func(key, problem string)) {
+	if len(r.Unless) == 0 {
+		return
+	}
+	for _, id := range r.unless.all {
+		if named := p.rules[id]; named.shadows(r) {
+			i := slices.Index(r.Unless, named.Name)
+			report(fmt.Sprintf("rule[%d].unless[%d]", r.index, i),
+				fmt.Sprintf("the rule %q never applies: %q covers all that it covers; leave it out, or narrow %q", r.Name, named.Name, named.Name))
+		}
+	}
+}
+
+// shadows reports whether a rule certainly covers all that another one matches. It
+// compares entries as written. A deny rule also applies where it fails, so the keys by
+// which the other may fail must not narrow it.
+func (r *rule) shadows(other *rule) bool {
+	hasPlaceholders := r.needsUser || r.needsGroup || len(r.needsClaims) > 0
+	if r.when != nil || other.deny && (r.Groups != nil || hasPlaceholders) {
+		return false
+	}
+	return includesAll(r.Users, other.Users, "*") &&
+		includesAll(r.Groups, other.Groups, "") && // "*" leaves out the two reserved groups
+		includesAll(r.Providers, other.Providers, "*") &&
+		includesAll(r.Services, other.Services, "*") &&
+		includesAll(r.Types, other.Types, "*") &&
+		includesAll(r.Repositories, other.Repositories, "**")
+}
+
+// includesAll reports whether each entry of a key is one of those of another rule, or
+// whether that rule has no such key, or has the glob everything there.
+func includesAll(wide, narrow []string, everything string) bool {
+	if wide == nil {
+		return true
+	}
+	return narrow != nil && (slices.Contains(wide, everything) || !slices.ContainsFunc(narrow, func(entry string) bool { return !slices.Contains(wide, entry) }))
 }
 
 // origins returns the origins of requests that the rule's providers key

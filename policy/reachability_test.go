@@ -210,3 +210,43 @@ func TestFuzzReachabilityCoversBoth(t *testing.T) {
 	}
 	t.Logf("%d rules are reported, %d people matched", reported, matched)
 }
+
+// TestShadowedRules: a rule whose unless names one that covers all that it covers is
+// reported, and others are not.
+func TestShadowedRules(t *testing.T) {
+	wide := Rule{Name: "wide", Groups: []string{"staff", "guests"}, Repositories: []string{"a/**", "b/**"}, Actions: []string{"pull"}}
+	everything := Rule{Name: "everything", Effect: deny, Repositories: []string{"**"}, Actions: []string{"push"}}
+	conditional := everything
+	conditional.When = `request.action == "pull"`
+	people := Rule{Name: "people", Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"pull"}}
+	for _, tt := range []struct {
+		name  string
+		named Rule
+		rule  Rule
+		want  bool
+	}{
+		{"each entry is one of the other's", wide, Rule{Groups: []string{"staff"}, Repositories: []string{"b/**"}}, true},
+		{"another group", wide, Rule{Groups: []string{"staff", "others"}, Repositories: []string{"b/**"}}, false},
+		{"another repository", wide, Rule{Groups: []string{"staff"}, Repositories: []string{"c/**"}}, false},
+		{"a deny rule for an unsure group", wide, Rule{Effect: deny, Groups: []string{"staff"}, Repositories: []string{"b/**"}}, false},
+		{"everything", everything, Rule{Groups: []string{anonymous}, Repositories: []string{"c/*"}}, true},
+		{"everything, for a deny rule", everything, Rule{Effect: deny, Repositories: []string{"{user}/*"}}, true},
+		{"everything of another type", everything, Rule{Groups: []string{"staff"}, Types: []string{"registry"}, Repositories: []string{"catalog"}}, false},
+		{"under a condition", conditional, Rule{Groups: []string{"staff"}, Repositories: []string{"c/*"}}, false},
+		{"all people", people, Rule{Users: []string{"jo"}, Repositories: []string{"c/*"}}, true},
+		{"all people, but not requests without credentials", people, Rule{Groups: []string{anonymous}, Repositories: []string{"c/*"}}, false},
+	} {
+		tt.rule.Name, tt.rule.Actions, tt.rule.Unless = "r", []string{"*"}, []string{tt.named.Name}
+		var got []string
+		compile(t, []Rule{tt.named, tt.rule}).ValidateReachability([]Provider{{Name: "corp", Methods: []string{"password"}}},
+			func(key, problem string) { t.Errorf("%s: a fault %s: %s", tt.name, key, problem) },
+			func(key, problem string) { got = append(got, key+": "+problem) })
+		var want []string
+		if tt.want {
+			want = []string{fmt.Sprintf("rule[1].unless[0]: the rule %q never applies: %q covers all that it covers; leave it out, or narrow %q", "r", tt.named.Name, tt.named.Name)}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: reported %q, want %q", tt.name, got, want)
+		}
+	}
+}
