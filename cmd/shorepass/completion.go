@@ -15,7 +15,8 @@ import (
 )
 
 // addCompletions completes the values of flags, in cmd and all commands below it. Files
-// are offered only for a flag whose value is one; no command has one as an argument.
+// are offered for a flag whose value is one, and for an argument of a command that says so
+// itself.
 func addCompletions(cmd *cobra.Command, o *options) {
 	if !cmd.HasSubCommands() && cmd.ValidArgsFunction == nil && cmd.ValidArgs == nil {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -51,10 +52,11 @@ var completions = map[string]func(*options) []string{
 	"kind": func(*options) []string {
 		return []string{string(session.KindRefresh), string(session.KindBrowser), string(session.KindPAT), string(session.KindRobot)}
 	},
-	"provider": fromConfig(providerNames),
-	"service":  fromConfig(func(cfg *config.Config) []string { return cfg.Token.Services }),
-	"group":    fromConfig(groupsOfRules),
-	"unsure":   fromConfig(groupsOfRules),
+	"provider":              fromConfig(providerNames),
+	"docker_auth --service": func(*options) []string { return nil }, // not imported yet
+	"service":               fromConfig(func(cfg *config.Config) []string { return cfg.Token.Services }),
+	"group":                 fromConfig(groupsOfRules),
+	"unsure":                fromConfig(groupsOfRules),
 }
 
 // fromConfig completes from the configuration. It reads no secret, and a configuration

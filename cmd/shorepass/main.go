@@ -9,6 +9,7 @@
 //	shorepass keys              make the root that registries trust; show what signs
 //	shorepass hash              hash a local user's password
 //	shorepass registry-config   print the block that a registry needs
+//	shorepass import            translate the configuration of another token server
 //	shorepass config            show the effective configuration
 //	shorepass support           print what a bug report needs, without secrets
 //	shorepass version           print the version
@@ -73,7 +74,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o), newUnlock(&o),
-		newKeys(&o), newHash(), newRegistryConfig(&o), newConfig(&o), newSupport(&o), newVersion(),
+		newKeys(&o), newHash(), newRegistryConfig(&o), newImport(), newConfig(&o), newSupport(&o), newVersion(),
 	)
 	addCompletions(root, &o)
 	root.InitDefaultCompletionCmd()
