@@ -229,7 +229,7 @@ func leadTo(t *testing.T, addresses map[string]string) string {
 }
 
 // tlsRegistry starts registry.corp.example with a block of its configuration.
-func tlsRegistry(t *testing.T, ca *ldaptest.Authority, port int, block string) {
+func tlsRegistry(t *testing.T, ca *ldaptest.Authority, port int, block string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	install(t, ca, filepath.Join(dir, "registry"), "registry.corp.example")
@@ -244,6 +244,7 @@ http: {addr: "127.0.0.1:%d", tls: {certificate: %[3]s.crt, key: %[3]s.key}}
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	p := start(t, "registry", cmd)
 	p.await(t, 30*time.Second, func() error { return dialable(fmt.Sprintf("127.0.0.1:%d", port)) })
+	return p
 }
 
 // prints returns an error until a process has printed every part.
