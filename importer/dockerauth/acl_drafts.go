@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"shorepass/internal/fold"
 	"shorepass/policy"
 )
 
@@ -61,23 +60,14 @@ func (t *aclTranslation) general(e *aclEntry, kinds []string, covered []principa
 	if !ok || subject.never != "" {
 		return nil, ok
 	}
-	if e.name.has(accountName) && !t.who.Directory && slices.ContainsFunc(covered, fillsByFolding) {
-		covered = slices.DeleteFunc(slices.Clone(covered), fillsByFolding)
-		subject, ok = t.writtenOut(e, covered)
-		if !ok || len(covered) == 0 {
-			return nil, ok
-		}
+	if e.name.has(accountName) {
+		subject.exclude(covered)
 	}
 	subject.apply(&d)
 	if !t.address(e, &d) || !t.service(e, &d) {
 		return nil, false
 	}
 	return t.names(e, d, kinds[0])
-}
-
-// fillsByFolding reports whether a name is a path component in lower case only.
-func fillsByFolding(who principal) bool {
-	return !isComponent(who.name) && isComponent(fold.Name(who.name))
 }
 
 // needsOwn reports whether a general draft says too little of a static user: a value

@@ -7,8 +7,9 @@ import (
 	"unicode"
 )
 
-// maxAlternatives bounds the globs that one expression becomes.
-const maxAlternatives = 16
+// maxAlternatives bounds the globs that one expression becomes. A longer expression would
+// often exceed what conditions allow.
+const maxAlternatives = 200
 
 // maxClass bounds the characters of a class that is written out.
 const maxClass = 10

@@ -139,6 +139,9 @@ func combine(p *pattern, labels map[string][]string) (all []map[string]string, o
 // covers reports whether an entry's conditions on the person hold, as docker_auth
 // decides them. Conditions that need the request are taken as true.
 func (t *aclTranslation) covers(e *aclEntry, who principal, kind string) bool {
+	if who.anonymous && e.account.fromRequest() {
+		return false // an empty name is none
+	}
 	if e.account != nil && !t.anyMatches(e, e.account, who, kind, []string{who.name}) {
 		return false
 	}

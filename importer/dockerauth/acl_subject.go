@@ -113,6 +113,24 @@ func (s *subject) people(all ...principal) {
 	}
 }
 
+// exclude takes those people out whose name is a path component in lower case only, and
+// in docker_auth none.
+func (s *subject) exclude(covered []principal) {
+	var names []string
+	exact := map[string]bool{}
+	for _, who := range covered {
+		exact[who.name] = true
+	}
+	for _, who := range covered {
+		if name := fold.Name(who.name); !isComponent(who.name) && isComponent(name) && !exact[name] {
+			names = append(names, name)
+		}
+	}
+	if names != nil {
+		s.when = append(s.when, "!(user in "+celList(names)+")")
+	}
+}
+
 // isGlob reports whether users and groups take a name for more than a name.
 func isGlob(name string) bool { return name == "" || strings.ContainsAny(name, "*{}") }
 
@@ -195,7 +213,7 @@ func (t *aclTranslation) label(c labelCondition, s *subject) bool {
 		// A static user whose name has capitals is not the label's value in lower case.
 		s.matches = append(s.matches, func(who principal) bool {
 			all, _ := combineAccount(made, fold.Name(who.name))
-			return slices.ContainsFunc(all, func(text string) bool { return text == "" || slices.Contains(who.labels[c.label], text) })
+			return len(who.labels[c.label]) > 0 && slices.ContainsFunc(all, func(text string) bool { return text == "" || slices.Contains(who.labels[c.label], text) })
 		})
 		return ok
 	}
