@@ -52,7 +52,7 @@ image: cross-linux-amd64 cross-linux-arm64
 # The Helm chart, which installs the image of this version: bin/chart.
 chart:
 	rm -rf $(BIN)/chart
-	helm package deploy/chart/shorepass --version '$(VERSION:v%=%)' --app-version '$(VERSION)' --destination $(BIN)/chart
+	helm package deploy/chart/shorepass --version '$(VERSION:v%=%)' --app-version '$(subst +,_,$(VERSION))' --destination $(BIN)/chart
 
 # What is published of a version, with checksums: bin/release.
 release: cross image chart
@@ -80,7 +80,8 @@ e2e: install-peers
 	cd e2e && $(GOTEST) -count=1 -timeout 20m -parallel 8 ./...
 
 # What shorepass is installed with: image, packages, chart, compose file, dashboard.
-deploy: install-peers
+# The tests link again what cross has compiled.
+deploy: install-peers cross
 	cd deploy && $(GOTEST) -count=1 -timeout 20m ./...
 
 # Token requests, LDAPS logins and policy decisions, then a million sessions and

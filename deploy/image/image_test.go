@@ -47,6 +47,20 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
+// need skips a test whose program is missing; in CI the test fails.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err == nil {
+			continue
+		}
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is missing: run e2e/install", program)
+		}
+		t.Skipf("%s is missing: run e2e/install", program)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

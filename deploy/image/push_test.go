@@ -9,28 +9,39 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
 
-// TestPush: skopeo and crane push the layout into a registry as the page says, and the
-// registry has both platforms under the digest of the layout.
+// page is where the commands to push are described.
+const page = "../../docs/installing.md"
+
+// TestPush: the page's commands push the layout into a registry, which then has both
+// platforms under the digest of the layout.
 func TestPush(t *testing.T) {
 	t.Parallel()
+	need(t, "registry", "skopeo", "crane")
 	host := startRegistry(t)
 	made, _ := madeIndex(t, filepath.Join(bin, "image"))
-	for _, push := range [][]string{
-		{"skopeo", "copy", "-q", "--all", "--preserve-digests", "--dest-tls-verify=false", "oci:" + bin + "/image", "docker://" + host + "/shorepass:skopeo"},
-		{"crane", "push", "--insecure", bin + "/image", host + "/shorepass:crane"},
-	} {
-		if out, err := exec.Command(push[0], push[1:]...).CombinedOutput(); err != nil {
-			t.Errorf("%v: %v\n%s", push, err, out)
+	text, err := os.ReadFile(page)
+	must(t, err)
+	for _, tool := range []string{"skopeo", "crane"} {
+		image := host + "/shorepass:" + tool
+		command := regexp.MustCompile(`(?m)^ {4}(` + tool + ` .*?)( {2,}#.*)?$`).FindStringSubmatch(string(text))
+		if command == nil {
+			t.Fatalf("%s has no command of %s", page, tool)
+		}
+		push := strings.NewReplacer("skopeo copy", "skopeo copy --dest-tls-verify=false", "bin/image", bin+"/image",
+			"registry.corp.example/shorepass:v1.2.0", image).Replace(command[1])
+		if out, err := exec.Command("sh", "-c", push).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", push, err, out)
 			continue
 		}
-		image := host + "/shorepass:" + push[0]
 		if digest := output(t, "crane", "digest", "--insecure", image); digest != made.Digest.String() {
-			t.Errorf("%s pushed %s, want %s", push[0], digest, made.Digest)
+			t.Errorf("%s pushed %s, want %s", tool, digest, made.Digest)
 		}
 		for _, architecture := range []string{"amd64", "arm64"} {
 			var config struct {

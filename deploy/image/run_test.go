@@ -23,6 +23,7 @@ import (
 // folder, for its user only.
 func TestImageRuns(t *testing.T) {
 	t.Parallel()
+	need(t, "bwrap")
 	if os.Getuid() != 0 {
 		t.Skip("only root can give the files of the image their owner")
 	}
