@@ -28,6 +28,7 @@ func TestImageRuns(t *testing.T) {
 		t.Skip("only root can give the files of the image their owner")
 	}
 	root := extract(t)
+	must(t, os.Chmod(root+dataFolder, 0o777|os.ModeSetgid)) // a volume of Kubernetes is like this
 	port := 20000 + rand.IntN(12000) // below the ports of outgoing connections
 	must(t, os.WriteFile(filepath.Join(root, "etc/shorepass/shorepass.toml"), fmt.Appendf(nil, `
 [server]
