@@ -26,7 +26,7 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 
 # The platforms of a release: an operating system and a processor each.
 PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 
-.PHONY: build cross image chart release run test unit e2e deploy bench fuzz lint install-peers
+.PHONY: build cross image chart packages release run test unit e2e deploy bench fuzz lint install-peers
 
 # -v prints each compiled package: with empty caches the build takes minutes.
 build:
@@ -54,11 +54,16 @@ chart:
 	rm -rf $(BIN)/chart
 	helm package deploy/chart/shorepass --version '$(VERSION:v%=%)' --app-version '$(subst +,_,$(VERSION))' --destination $(BIN)/chart
 
+# The Debian packages and RPMs: bin/packages.
+packages:
+	rm -rf $(BIN)/packages
+	VERSION='$(VERSION)' deploy/package/build $(BIN)/packages
+
 # What is published of a version, with checksums: bin/release.
-release: cross image chart
+release: cross image chart packages
 	rm -rf $(BIN)/release
 	mkdir -p $(BIN)/release
-	cp $(BINARIES:%=$(BIN)/%) $(BIN)/chart/*.tgz $(BIN)/release
+	cp $(BINARIES:%=$(BIN)/%) $(BIN)/chart/*.tgz $(BIN)/packages/* $(BIN)/release
 	cd deploy && go run ./sbom -version '$(VERSION)' $(BINARIES:%=$(BIN)/release/%)
 	tar --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
 		-C $(BIN)/image -cf $(BIN)/release/shorepass-image.tar .
