@@ -261,8 +261,9 @@ func checkSQLite(t *testing.T, o objects) {
 	if claim.Annotations["helm.sh/resource-policy"] != "keep" {
 		t.Error("helm uninstall deletes the store")
 	}
-	if got := *o["StatefulSet"].(*apps.StatefulSet).Spec.Replicas; got != 1 {
-		t.Errorf("%d replicas", got)
+	set := o["StatefulSet"].(*apps.StatefulSet).Spec
+	if *set.Replicas != 1 || set.PodManagementPolicy != apps.ParallelPodManagement {
+		t.Errorf("%d replicas, podManagementPolicy %s: a rollback of a pod that is not ready must take effect", *set.Replicas, set.PodManagementPolicy)
 	}
 	for name, pod := range o.pods(t) {
 		if got := volume(t, pod, "data").PersistentVolumeClaim.ClaimName; got != claim.Name {

@@ -36,10 +36,12 @@ func TestValuesRefused(t *testing.T) {
 		// No secret in values.
 		{"a password in env", sqliteExample, `env: [{name: LDAP_PASSWORD, value: hunter2}]`, "at '/env/0"},
 		{"a password in config", sqliteExample, `{ file = "ldap.password" } => "hunter2"`, "config: bind_password is a secret in place"},
+		{"a password under a key in quotes", sqliteExample, `bind_password = { file = "ldap.password" } => "bind_password" = "hunter2"`, "config: bind_password is a secret in place"},
 		{"a client secret", postgresExample, `{ file = "sso.secret" } => 'hunter2'`, "config: client_secret is a secret in place"},
 		{"a sealing key", postgresExample, `seal_key = { file = "seal.key" } => seal_key="c2VhbA=="`, "config: seal_key is a secret in place"},
 		{"a password's hash", sqliteExample, `bind_dn => password = "$2y$10$abc"  # bind_dn`, "config: password is a secret in place (a password's hash too"},
 		{"the database's password", postgresExample, `store = { file = "store.url" } => store = "postgres://shorepass:hunter2@db.corp.example/shorepass"`, "config: session.store holds a password"},
+		{"the database's password as a parameter", postgresExample, `store = { file = "store.url" } => store = "postgres://db.corp.example/shorepass?sslmode=require&password=hunter2"`, "config: session.store holds a password"},
 		{"a private key", sqliteExample, `podAnnotations: {key: "-----BEGIN EC PRIVATE KEY-----"}`, "a value holds a private key"},
 		{"a token of ours", sqliteExample, `podAnnotations: {token: sp_r_AbCdEfGhIjKlMnOpQrSt}`, "a value holds a token of shorepass"},
 

@@ -59,10 +59,10 @@ A table's header stands at the beginning of a line. */}}
 {{- define "shorepass.checkSecrets" -}}
 {{- $text := include "shorepass.plain" . -}}
 {{- $cure := "Helm stores values in the cluster, and people keep them in git: put it into a Secret, list that in files, and write { file = \"…\" }" -}}
-{{- range regexFindAll "\\b(bind_password|client_secret|seal_key|password)[ \\t]*=[ \\t]*[\"']" $text 1 -}}
+{{- range regexFindAll "\\b(bind_password|client_secret|seal_key|password)[\"']?[ \\t]*=[ \\t]*[\"']" $text 1 -}}
 {{- fail (printf "config: %s is a secret in place (a password's hash too: it can be guessed offline). %s" (regexFind "^[a-z_]+" .) $cure) -}}
 {{- end -}}
-{{- if regexMatch "postgres(ql)?://[^\\s\"'/@]*:[^\\s\"'@]*@" $text -}}
+{{- if regexMatch "postgres(ql)?://([^\\s\"'/@]*:[^\\s\"'@]*@|[^\\s\"']*[?&]password=)" $text -}}
 {{- fail (printf "config: session.store holds a password. %s" $cure) -}}
 {{- end -}}
 {{- if regexMatch "PRIVATE KEY-----" (toJson .Values) -}}
