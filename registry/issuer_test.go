@@ -139,7 +139,7 @@ func TestWorldReadableKeyIsRefused(t *testing.T) {
 func timeLeft(i *Issuer) time.Duration {
 	first := time.Duration(math.MaxInt64)
 	for _, f := range i.Certificates() {
-		first = min(first, time.Until(f.End(time.Now())))
+		first = min(first, time.Until(f.Next(time.Now()).NotAfter))
 	}
 	return first
 }

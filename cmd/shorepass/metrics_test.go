@@ -60,7 +60,7 @@ func fullStats() statsSource {
 }
 
 func certificateFile(name string, use certwatch.Use, left time.Duration) certwatch.File {
-	return certwatch.File{Key: "a key", Name: name, Use: use, Certificates: []*x509.Certificate{{NotAfter: time.Now().Add(left)}}}
+	return certwatch.File{Key: "a key", Name: name, Use: use, Certificates: []*x509.Certificate{{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(left)}}}
 }
 
 // gather returns the samples of a source, as "name{label="value",…} value", without

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"time"
 
 	"shorepass/internal/certwatch"
@@ -39,14 +40,15 @@ func (m throttleMetrics) collect(s scrape, stats throttle.Stats) {
 
 // serverMetrics are those of the audit log, the policy and the certificates. Package
 // server has those of requests.
-type serverMetrics struct{ auditQueue, rules, compile, certificate metric }
+type serverMetrics struct{ auditQueue, rules, compile, certificateEnd, certificateStart metric }
 
 func newServerMetrics(d *definitions) serverMetrics {
 	return serverMetrics{
-		auditQueue:  d.add("shorepass_audit_queue_lines", "Audit lines that wait for the write in progress."),
-		rules:       d.add("shorepass_policy_rules", "Rules of the policy in force."),
-		compile:     d.add("shorepass_policy_compile_seconds", "Time that it took to compile them."),
-		certificate: d.add("shorepass_certificate_expiration_timestamp_seconds", "When the next certificate of a file ends, in Unix time, by its use: root of the signing certificates, chain of one, or authorities to verify others by.", "file", "use"),
+		auditQueue:       d.add("shorepass_audit_queue_lines", "Audit lines that wait for the write in progress."),
+		rules:            d.add("shorepass_policy_rules", "Rules of the policy in force."),
+		compile:          d.add("shorepass_policy_compile_seconds", "Time that it took to compile them."),
+		certificateEnd:   d.add("shorepass_certificate_expiration_timestamp_seconds", "When the next certificate of a file ends, in Unix time, by its use: root of the signing certificates, chain of one, authorities to verify others by, or obtained by ACME (0 while it is missing).", "file", "use"),
+		certificateStart: d.add("shorepass_certificate_not_before_timestamp_seconds", "When the same certificate became valid, in Unix time.", "file", "use"),
 	}
 }
 
@@ -59,14 +61,18 @@ func (m serverMetrics) collect(s scrape, audit server.AuditStats, rules policy.S
 		file string
 		use  certwatch.Use
 	}
-	ends := make(map[series]time.Time)
+	first := make(map[series]*x509.Certificate)
 	for _, f := range files { // several keys can name one file
-		key, end := series{f.Name, f.Use}, f.End(s.now)
-		if other, seen := ends[key]; !seen || end.Before(other) {
-			ends[key] = end
+		key, next := series{f.Name, f.Use}, f.Next(s.now)
+		if next == nil { // one of ACME that is not there yet counts as ended
+			next = &x509.Certificate{NotBefore: time.Unix(0, 0), NotAfter: time.Unix(0, 0)}
+		}
+		if other := first[key]; other == nil || next.NotAfter.Before(other.NotAfter) {
+			first[key] = next
 		}
 	}
-	for key, end := range ends {
-		s.timestamp(m.certificate, end, key.file, key.use.String())
+	for key, next := range first {
+		s.timestamp(m.certificateEnd, next.NotAfter, key.file, key.use.String())
+		s.timestamp(m.certificateStart, next.NotBefore, key.file, key.use.String())
 	}
 }

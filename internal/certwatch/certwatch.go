@@ -155,13 +155,10 @@ func (f File) cure() string {
 	return "replace it"
 }
 
-// End returns when the next certificate of the file ends, for a metric. Of authorities
-// it passes over those that have ended, as long as one is valid. It is 1970 where the file
+// Next returns the certificate of the file that ends next, for metrics. Of authorities
+// it passes over those that have ended, as long as one is valid. It is nil where the file
 // is missing.
-func (f File) End(now time.Time) time.Time {
-	if len(f.Certificates) == 0 {
-		return time.Unix(0, 0)
-	}
+func (f File) Next(now time.Time) *x509.Certificate {
 	var next *x509.Certificate
 	for _, c := range f.Certificates {
 		switch {
@@ -171,7 +168,7 @@ func (f File) End(now time.Time) time.Time {
 			next = c
 		}
 	}
-	return next.NotAfter
+	return next
 }
 
 // inDays formats a time that is left, for people.

@@ -92,7 +92,7 @@ func TestText(t *testing.T) {
 
 // TestLeft: a metric counts down to the end of the file. An authority that has ended is
 // passed over while another is valid.
-func TestEnd(t *testing.T) {
+func TestNext(t *testing.T) {
 	for _, tt := range []struct {
 		use  Use
 		left []time.Duration
@@ -111,8 +111,8 @@ func TestEnd(t *testing.T) {
 		for _, left := range tt.left {
 			f.Certificates = append(f.Certificates, certificate("a", left, 365*day))
 		}
-		if got := f.End(now).Sub(now); got != tt.want {
-			t.Errorf("use %s, %v: End is in %v, want %v", tt.use, tt.left, got, tt.want)
+		if got := f.Next(now).NotAfter.Sub(now); got != tt.want {
+			t.Errorf("use %s, %v: Next ends in %v, want %v", tt.use, tt.left, got, tt.want)
 		}
 	}
 }
