@@ -10,12 +10,12 @@ import (
 var tlsType = reflect.TypeFor[tlsconf.Config]()
 
 // TLSCertificates returns the certificate files of every tls table: the server's, the
-// ACME directory's, those of the providers and the store's.
+// ACME directory's, the collector's, those of the providers and the store's.
 func (c *Config) TLSCertificates() ([]certwatch.File, error) {
 	tables := []struct {
 		at      string
 		options reflect.Value
-	}{{"server", reflect.ValueOf(c.Server)}, {"server.acme", reflect.ValueOf(c.Server.ACME)}, {"session", reflect.ValueOf(c.Session)}}
+	}{{"server", reflect.ValueOf(c.Server)}, {"server.acme", reflect.ValueOf(c.Server.ACME)}, {"audit", reflect.ValueOf(c.Audit)}, {"session", reflect.ValueOf(c.Session)}}
 	for i, p := range c.Providers {
 		tables = append(tables, struct {
 			at      string

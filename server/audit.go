@@ -47,6 +47,8 @@ func OpenAudit(cfg AuditConfig, stdout io.Writer, metrics *Metrics, log *slog.Lo
 		a.out, err = openAuditFile(path)
 	case cfg.To == "syslog":
 		a.out, err = openSyslog()
+	case cfg.IsRemote():
+		a.out, err = openCollector(cfg)
 	case cfg.To == "off":
 	case mayBlock(stdout):
 		a.out = NewSink(stdout)
@@ -82,6 +84,8 @@ func (c AuditConfig) Check() error {
 		if w, err = dialLocalSyslog(); err == nil {
 			err = w.Close()
 		}
+	case c.IsRemote():
+		_, err = newCollector(c)
 	}
 	if err != nil {
 		return c.openError(err)

@@ -81,8 +81,13 @@ type Config struct {
 // AuditConfig is the [audit] table: the audit log has one line for each decision.
 type AuditConfig struct {
 	// To is the target of the audit log: "stdout" (default), "file:PATH",
-	// "syslog" (not on Windows) or "off".
+	// "syslog" (the daemon of this machine; not on Windows), "syslog+tcp://HOST:601"
+	// or "syslog+tls://HOST:6514" (a collector), or "off".
 	To string `toml:"to" path:"write,file:" reload:"restart"`
+
+	// TLS is for the connection to a "syslog+tls" collector, which is always
+	// verified. Its files are read again for each connection.
+	TLS tlsconf.Config `toml:"tls" reload:"restart"`
 
 	// Groups are the groups of the person that a line contains: "watched"
 	// (default), those that an entry of a rule or of server.operators matches, at
@@ -273,9 +278,14 @@ func (c AuditConfig) Validate(fault func(key, problem string)) {
 	case isFile && file != "":
 	case c.To == "syslog" && !hasLocalSyslog:
 		fault("to", "\"syslog\" is the daemon of this machine, and Windows has none; write \"stdout\" or \"file:PATH\"")
-	case slices.Contains([]string{"stdout", "syslog", "off"}, c.To):
+	case slices.Contains([]string{"stdout", "syslog", "off"}, c.To), c.IsRemote():
+	case strings.HasPrefix(c.To, "syslog"):
+		fault("to", fmt.Sprintf("%q is not \"syslog\" nor a collector such as \"syslog+tcp://logs.corp.example:601\" or \"syslog+tls://logs.corp.example:6514\"", c.To))
 	default:
-		fault("to", fmt.Sprintf("%q is not one of \"stdout\", \"file:PATH\", \"syslog\", \"off\"", c.To))
+		fault("to", fmt.Sprintf("%q is not one of \"stdout\", \"file:PATH\", \"syslog\", \"syslog+tcp://HOST\", \"syslog+tls://HOST\", \"off\"", c.To))
+	}
+	if c.TLS.Validate(fault); c.TLS != (tlsconf.Config{}) && !strings.HasPrefix(c.To, schemeSyslogTLS+":") {
+		fault("tls", "is for to = \"syslog+tls://HOST\" alone; leave it out, or write that")
 	}
 	if c.Groups != groupsWatched && c.Groups != groupsAll {
 		fault("groups", fmt.Sprintf("%q is not one of %q, %q", c.Groups, groupsWatched, groupsAll))

@@ -31,6 +31,7 @@ type checkResult struct {
 	Findings  []finding    `json:"findings"` // of the configuration and its files
 	Providers []partResult `json:"providers,omitempty"`
 	Store     *partResult  `json:"store,omitempty"`
+	Audit     *partResult  `json:"audit,omitempty"`    // only with --live and a syslog collector
 	ACME      *partResult  `json:"acme,omitempty"`     // only with server.acme
 	Registry  *partResult  `json:"registry,omitempty"` // only with --registry
 	Services  []string     `json:"services,omitempty"`
@@ -152,7 +153,7 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 	if err == nil {
 		c.warnOfGroups(ctx, cfg, chain)
 	}
-	err = errors.Join(files, err, c.askACME(ctx, cfg))
+	err = errors.Join(files, err, c.askACME(ctx, cfg), c.askCollector(ctx, cfg))
 	if broken == nil {
 		err = errors.Join(err, c.inspectStore(ctx, store))
 	}
@@ -244,6 +245,21 @@ func checkAudit(cfg *resolvedConfig) error {
 	return nil
 }
 
+// askCollector adds whether the syslog collector of the audit log takes connections.
+func (c *checkResult) askCollector(ctx context.Context, cfg *resolvedConfig) error {
+	if !cfg.Audit.IsRemote() {
+		return nil
+	}
+	c.Audit = &partResult{Name: cfg.Audit.To, Kind: "audit"}
+	err := cfg.Audit.Ping(ctx)
+	if err == nil {
+		c.Audit.Findings = append(c.Audit.Findings, providers.Infof("the collector takes connections"))
+		return nil
+	}
+	c.Audit.Findings = append(c.Audit.Findings, providers.Faultf("audit.to", "%v", err))
+	return fmt.Errorf("audit.to: %w", err)
+}
+
 func (c *checkResult) askProviders(ctx context.Context, chain *providers.Chain) error {
 	var faults []error
 	for i, p := range chain.Ping(ctx) {
@@ -291,6 +307,9 @@ func (c *checkResult) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s %s: %d providers, %d services, %d rules\n", c.Config, state, len(c.Providers), len(c.Services), c.Rules)
 	parts := append(slices.Clone(c.Providers), *c.Store)
+	if c.Audit != nil {
+		parts = append(parts, *c.Audit)
+	}
 	if c.ACME != nil {
 		parts = append(parts, *c.ACME)
 	}
