@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"session/postgres":       {"session", "throttle"},
 	"session/storetest":      {"session", "throttle"},
 	"server":                 {"providers", "policy", "registry", "session", "throttle"}, // not config: its options are passed to it
-	"importer/dockerauth":    {"config", "policy", "providers", "registry"},              // providers and registry: which names people and repositories can have
+	"importer/dockerauth":    {"config", "policy", "providers"},                          // providers: which names people can have
 	"config":                 {"server", "providers", "policy", "registry", "session"},
 	"cmd/shorepass":          {"*"}, // it wires
 	"bench":                  {"*"}, // it measures
