@@ -3,6 +3,7 @@ package chart
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -86,6 +87,38 @@ func TestValuesRefused(t *testing.T) {
 				t.Errorf("the error repeats the secret: %v", err)
 			}
 		})
+	}
+}
+
+// TestEverySecretIsRefused: the chart knows each key of the configuration that is a
+// secret.
+func TestEverySecretIsRefused(t *testing.T) {
+	t.Parallel()
+	reference, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| secret \\|").FindAllStringSubmatch(string(reference), -1)
+	if len(keys) < 5 {
+		t.Fatalf("docs/configuration.md has %d secrets", len(keys))
+	}
+	for _, key := range keys {
+		// a.b.key = "…" is one of the forms, and a = { b = { key = "…" } } another.
+		path := strings.Split(key[1], ".")
+		value := `"hunter2"`
+		if key[1] == "store" {
+			value = `"postgres://shorepass:hunter2@db.corp.example/shorepass"`
+		}
+		inline := path[len(path)-1] + " = " + value
+		for i := len(path) - 2; i >= 0; i-- {
+			inline = path[i] + " = { " + inline + " }"
+		}
+		for _, text := range []string{key[1] + " = " + value, inline} {
+			_, err := render(t, change(t, sqliteExample, "listen = \":5001\" => listen = \":5001\"\n  "+text)...)
+			if err == nil || !strings.Contains(err.Error(), "Helm stores values in the cluster") || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s in values: %v", text, err)
+			}
+		}
 	}
 }
 

@@ -62,6 +62,10 @@ A table's header stands at the beginning of a line. */}}
 {{- range regexFindAll "\\b(bind_password|client_secret|seal_key|password)[\"']?[ \\t]*=[ \\t]*[\"']" $text 1 -}}
 {{- fail (printf "config: %s is a secret in place (a password's hash too: it can be guessed offline). %s" (regexFind "^[a-z_]+" .) $cure) -}}
 {{- end -}}
+{{- $account := regexFind "(?s)\\bexternal_account\\b.{0,200}?\\bkey[\"']?[ \\t]*=[ \\t]*." $text -}}
+{{- if regexMatch "[\"']$" $account -}}
+{{- fail (printf "config: acme.external_account.key is a secret in place. %s" $cure) -}}
+{{- end -}}
 {{- if regexMatch "postgres(ql)?://([^\\s\"'/@]*:[^\\s\"'@]*@|[^\\s\"']*[?&]password=)" $text -}}
 {{- fail (printf "config: session.store holds a password. %s" $cure) -}}
 {{- end -}}
