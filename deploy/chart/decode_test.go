@@ -179,6 +179,7 @@ func TestRender(t *testing.T) {
 		}},
 		{"no limits", sqliteExample, `resources: {limits: null, requests: null}`, nil, nil, nil},
 		{"ACME with an account", sqliteExample, "{ file = \"ldap.password\" } => { file = \"ldap.password\" }\n\n  [server.acme]\n  external_account = { id = \"1\", key = { file = \"ldap.password\" } }\n  tls = { key = \"/vault/client.key\" }", nil, nil, nil},
+		{"a URL with a path", sqliteExample, "[\"https://registry-auth.corp.example\"] => [\"https://Registry-Auth.corp.example:443/auth\"]", nil, nil, nil},
 		{"values of a parent chart", sqliteExample, `global: {anything: 1}`, nil, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

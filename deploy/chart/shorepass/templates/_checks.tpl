@@ -94,7 +94,7 @@ A table's header stands at the beginning of a line. */}}
 {{- end -}}
 {{- $values := .Values -}}
 {{- range .Values.hosts -}}
-{{- if not (regexMatch (printf "[\"']https?://%s(:[0-9]+)?/?[\"']" (regexQuoteMeta .)) $text) -}}
+{{- if not (regexMatch (printf "(?i)[\"']https?://%s(:[0-9]+)?(/[^\"']*)?[\"']" (regexQuoteMeta .)) $text) -}}
 {{- fail (printf "hosts: %s is in no URL of server.public_urls; write it there too, or registries and clients are sent elsewhere" .) -}}
 {{- end -}}
 {{- end -}}
