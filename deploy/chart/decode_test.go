@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +20,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/apimachinery/pkg/util/yaml"
+	documents "k8s.io/apimachinery/pkg/util/yaml"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // decoder decodes a document into the type of its API, and refuses a field that the type
@@ -43,7 +46,7 @@ type objects map[string]runtime.Object
 func decode(t *testing.T, rendered string) objects {
 	t.Helper()
 	all := objects{}
-	reader := yaml.NewYAMLReader(bufio.NewReader(strings.NewReader(rendered)))
+	reader := documents.NewYAMLReader(bufio.NewReader(strings.NewReader(rendered)))
 	for {
 		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -104,7 +107,7 @@ func TestRender(t *testing.T) {
 	t.Parallel()
 	always := []string{"ConfigMap", "Pod", "Service", "ServiceAccount"}
 	sqlite := append([]string{"Ingress", "PersistentVolumeClaim", "StatefulSet"}, always...)
-	postgres := append([]string{"Deployment", "HTTPRoute", "NetworkPolicy", "PodDisruptionBudget", "ServiceMonitor"}, always...)
+	postgres := append([]string{"Deployment", "HTTPRoute", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "ServiceMonitor"}, always...)
 	for _, tt := range []struct {
 		name, example, values string
 		more, less            []string // kinds that the values add and take away
@@ -281,8 +284,34 @@ func checkSQLite(t *testing.T, o objects) {
 	}
 }
 
+// checkMonitoring: Prometheus takes the rules of deploy/monitoring, whose alerts find the
+// job by its name, and a chart's package has the rules themselves.
+func checkMonitoring(t *testing.T, o objects) {
+	rules := o["PrometheusRule"].(*monitoring.PrometheusRule)
+	text, err := os.ReadFile("../monitoring/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want monitoring.PrometheusRuleSpec
+	if err := yaml.UnmarshalStrict(text, &want); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(rules.Spec, want) || len(want.Groups) == 0 {
+		t.Errorf("the rules are %v, want those of deploy/monitoring", rules.Spec)
+	}
+	for kind, name := range map[string]string{"ServiceMonitor": o["ServiceMonitor"].(metav1.Object).GetLabels()["release"], "PrometheusRule": rules.Labels["release"]} {
+		if name != "prometheus" {
+			t.Errorf("Prometheus does not select the %s", kind)
+		}
+	}
+	if job := o["Service"].(metav1.Object).GetName(); !strings.Contains(job, "shorepass") {
+		t.Errorf("the job is %s, and the alerts look for one with shorepass in its name", job)
+	}
+}
+
 // checkPostgreSQL: replicas are replaced one at a time and stand on different nodes.
 func checkPostgreSQL(t *testing.T, o objects) {
+	checkMonitoring(t, o)
 	deployment := o["Deployment"].(*apps.Deployment).Spec
 	if *deployment.Replicas != 3 || deployment.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
 		t.Errorf("the Deployment is %+v", deployment)
