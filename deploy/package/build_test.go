@@ -26,7 +26,6 @@ var top = func() string {
 // need skips a test that needs root and these programs if one is missing; in CI it fails.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
-	os.Setenv("PATH", filepath.Join(top, ".tools/bin")+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	var missing []string
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
@@ -77,6 +76,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	os.Setenv("PATH", filepath.Join(top, ".tools/bin")+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	status := m.Run()
 	for _, r := range []*release{&first, &second, &strict} {
 		os.RemoveAll(r.folder)
