@@ -263,6 +263,8 @@ func testWaitsForDatabase(t *testing.T, m *machine) {
 	m.configure(t, "[token]\n", root)
 	m.run(t, "systemctl restart --no-block shorepass.service; sleep 4") // twice the timeout
 	m.until(t, "systemctl show shorepass.service", "ActiveState=activating", "StatusText=waiting for the store (postgres), which is unavailable")
+	m.run(t, "timeout 20 dpkg --install /root/"+filepath.Base(first.deb(t))) // an upgrade does not wait
+	m.until(t, "systemctl show shorepass.service", "ActiveState=activating", "StatusText=waiting for the store (postgres)")
 	m.configure(t, away, "[session]\n")
 	m.configure(t, root, "[token]\n")
 	m.dropIn(t, credential)
