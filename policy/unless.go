@@ -7,12 +7,19 @@ import (
 )
 
 // namedRule is a rule that some unless names and that may cover the scope, with the
-// cached answer whether it does by its keys but when.
+// cached answer whether it does. A condition on the action is not in the answer.
 type namedRule struct {
 	rule      *rule
 	evaluated bool
 	covers    ternary
 }
+
+// cannotCover reports whether the cached answer is that the rule does not cover the
+// scope for certain, and so for every action.
+func (n *namedRule) cannotCover() bool { return n.evaluated && n.covers.isFalse() }
+
+// isSettled reports whether the cached answer is whole.
+func (n *namedRule) isSettled() bool { return n.evaluated && !n.rule.when.namesAction() }
 
 // noteNamed notes a rule that some unless names, if it may cover the scope. The rest
 // of its keys is evaluated when a rule that names it matches.
@@ -56,6 +63,9 @@ func (d *decider) covered(r *rule, action string) ternary {
 func (d *decider) coveredBy(r *rule, action string) (by *rule, covered ternary) {
 	for i := range d.named {
 		n := &d.named[i]
+		if n.cannotCover() || by != nil && n.isSettled() && !n.covers.holds {
+			continue // it cannot change the answer
+		}
 		if !r.unless.has(int32(n.rule.index)) {
 			continue
 		}
@@ -87,7 +97,18 @@ func (d *decider) coveredForSome(r *rule) *rule {
 func (d *decider) coverage(n *namedRule, action string) ternary {
 	if !n.evaluated {
 		n.covers, n.evaluated = d.coversResource(n.rule), true
+		if n.isSettled() {
+			n.covers = d.withCondition(n, action)
+		}
 	}
+	if n.isSettled() {
+		return n.covers
+	}
+	return d.withCondition(n, action)
+}
+
+// withCondition returns the answer with the condition of the rule, if it has one.
+func (d *decider) withCondition(n *namedRule, action string) ternary {
 	if n.rule.when == nil || n.covers.isFalse() {
 		return n.covers
 	}
