@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"shorepass/internal/fold"
 	"shorepass/policy"
 )
 
@@ -41,7 +42,13 @@ type aclTranslation struct {
 	entries  []aclEntry
 	rules    []*aclRule
 	findings []Finding
-	compiled map[string]*regexp.Regexp
+
+	// Indexes and caches.
+	byName, byFoldedName map[string][]principal
+	covered              map[string][]principal // by personKey
+	compiled             map[string]*regexp.Regexp
+	possibleNames        map[string]bool
+	actions              map[string]bool // whether a registry may ask for it
 }
 
 // aclEntry is an entry with its patterns parsed.
@@ -62,9 +69,15 @@ type labelCondition struct {
 }
 
 func newACLTranslation(entries []Entry, who Identities) *aclTranslation {
-	t := &aclTranslation{who: who, labels: map[string]bool{}, compiled: map[string]*regexp.Regexp{}}
+	t := &aclTranslation{
+		who: who, labels: map[string]bool{}, byName: map[string][]principal{}, byFoldedName: map[string][]principal{},
+		covered: map[string][]principal{}, compiled: map[string]*regexp.Regexp{}, possibleNames: map[string]bool{}, actions: map[string]bool{},
+	}
 	for _, u := range who.Users {
-		t.people = append(t.people, principal{name: u.Name, labels: u.Labels})
+		p := principal{name: u.Name, labels: u.Labels}
+		t.people = append(t.people, p)
+		t.byName[u.Name] = append(t.byName[u.Name], p)
+		t.byFoldedName[fold.Name(u.Name)] = append(t.byFoldedName[fold.Name(u.Name)], p)
 		for label, values := range u.Labels {
 			t.labels[label] = t.labels[label] || len(values) > 0
 		}
@@ -149,10 +162,11 @@ func (t *aclTranslation) note(line int, severity Severity, format string, args .
 type aclRule struct {
 	policy.Rule
 	entry               *aclEntry
-	loggedIn, anonymous bool     // whom it covers
-	shape               []string // globs that match each name that the rule covers
-	unnamed             bool     // the other rule of its entry stands for it in unless
-	guards              []string // conditions that are false where a placeholder cannot be filled
+	loggedIn, anonymous bool       // whom it covers
+	shape               []string   // globs that match each name that the rule covers
+	unnamed             bool       // the other rule of its entry stands for it in unless
+	parsed              [][]symbol // the cached positions of shape
+	guards              []string   // conditions that are false where a placeholder cannot be filled
 }
 
 // draft is a rule in the making: the keys that entries become.
@@ -293,7 +307,7 @@ const (
 
 // add adds the rules of an entry.
 func (t *aclTranslation) add(e *aclEntry, drafts []draft) {
-	granted, effect := e.grants()
+	granted, effect := t.grants(e)
 	if e.failed {
 		granted, effect = []string{"*"}, "deny"
 	}
@@ -330,12 +344,12 @@ func (r *aclRule) asterisk() *aclRule {
 }
 
 // grants returns the actions of an entry's rules and their effect.
-func (e *aclEntry) grants() (actions []string, effect string) {
+func (t *aclTranslation) grants(e *aclEntry) (actions []string, effect string) {
 	if len(e.Actions) == 1 && e.Actions[0] == "*" {
 		return []string{"*"}, ""
 	}
 	for _, action := range e.Actions {
-		if isAction(action) && !slices.Contains(actions, action) {
+		if t.isAction(action) && !slices.Contains(actions, action) {
 			actions = append(actions, action)
 		}
 	}
@@ -345,10 +359,17 @@ func (e *aclEntry) grants() (actions []string, effect string) {
 	return actions, ""
 }
 
+// maxActions bounds the different actions that rules name; check takes 60.
+const maxActions = 50
+
 // isAction reports whether a registry may ask for an action, and check takes it.
-func isAction(action string) bool {
-	known := true
-	rule := policy.Rule{Groups: []string{authenticated}, Repositories: []string{"**"}, Actions: []string{action}}
-	policy.Compile([]policy.Rule{rule}, func(string, string) { known = false })
-	return known && action != "*"
+func (t *aclTranslation) isAction(action string) bool {
+	known, done := t.actions[action]
+	if !done {
+		known = action != "*" && len(t.actions) < maxActions
+		rule := policy.Rule{Groups: []string{authenticated}, Repositories: []string{"**"}, Actions: []string{action}}
+		policy.Compile([]policy.Rule{rule}, func(string, string) { known = false })
+		t.actions[action] = known
+	}
+	return known
 }

@@ -23,6 +23,9 @@ func (t *aclTranslation) loggedIn(e *aclEntry, kinds []string) []draft {
 	} else if t.who.Directory {
 		return t.denied(e, kinds)
 	}
+	if _, whole := e.service.wholeLabel(); ok && !whole && !e.name.has(accountName, labelValue) {
+		return all
+	}
 	for _, who := range covered {
 		if ok && !t.needsOwn(e, who) {
 			continue
@@ -37,13 +40,44 @@ func (t *aclTranslation) loggedIn(e *aclEntry, kinds []string) []draft {
 
 // coveredPeople returns the static users whom the conditions on the person cover.
 func (t *aclTranslation) coveredPeople(e *aclEntry, kind string) []principal {
+	people := t.people
+	if e.account != nil {
+		if c := e.account.fixed(); c != nil && c.literals != nil {
+			people = nil
+			for _, name := range c.literals {
+				people = append(people, t.byName[name]...)
+			}
+		}
+	}
+	// Many entries say the same of the person.
+	key := e.personKey(kind)
+	if all, done := t.covered[key]; done {
+		return all
+	}
 	var all []principal
-	for _, who := range t.people {
+	for _, who := range people {
 		if t.covers(e, who, kind) {
 			all = append(all, who)
 		}
 	}
+	t.covered[key] = all
 	return all
+}
+
+// personKey is the same for entries of one type that say the same of the person.
+func (e *aclEntry) personKey(kind string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%q", kind)
+	if e.account != nil {
+		fmt.Fprintf(&b, " account %q", e.account.text)
+	}
+	for _, c := range e.labels {
+		fmt.Fprintf(&b, " %q: %q", c.label, c.pattern.text)
+	}
+	if len(e.captures) > 0 {
+		fmt.Fprintf(&b, " entry %d", e.number)
+	}
+	return b.String()
 }
 
 // general returns the drafts of an entry for all people, with placeholders for what
@@ -331,7 +365,7 @@ func (t *aclTranslation) namesOf(all []expression, d draft, placeholders []strin
 				filled = strings.ReplaceAll(filled, string(firstHole+rune(i)), value)
 			}
 			filled = joinAsterisks(filled)
-			if possibleName(filled, d.types) {
+			if t.possible(filled, d.types) {
 				next.repositories = append(next.repositories, filled)
 			}
 		}
@@ -364,13 +398,19 @@ func joinAsterisks(glob string) string {
 	return glob
 }
 
-// possibleName reports whether a glob can match the name of a resource, so that check
-// takes it.
-func possibleName(glob string, types []string) bool {
-	possible := true
-	rule := policy.Rule{Groups: []string{"*"}, Types: types, Repositories: []string{glob}, Actions: []string{"pull"}}
-	policy.Compile([]policy.Rule{rule}, func(string, string) { possible = false })
-	return possible
+// possible reports whether a glob can match the name of a resource, so that check takes
+// it.
+func (t *aclTranslation) possible(glob string, types []string) bool {
+	repository := slices.Contains(types, "repository")
+	key := fmt.Sprintf("%v %s", repository, glob)
+	known, done := t.possibleNames[key]
+	if !done {
+		known = true
+		rule := policy.Rule{Groups: []string{"*"}, Types: types, Repositories: []string{glob}, Actions: []string{"pull"}}
+		policy.Compile([]policy.Rule{rule}, func(string, string) { known = false })
+		t.possibleNames[key] = known
+	}
+	return known
 }
 
 // denied returns drafts that cover whatever an entry may cover, for an entry that cannot
@@ -406,7 +446,7 @@ func (t *aclTranslation) widest(e *aclEntry, kinds []string) []string {
 		for n := range made.holes {
 			g = strings.ReplaceAll(g, string(firstHole+rune(n)), "**")
 		}
-		if g = joinAsterisks(g); possibleName(g, kinds) {
+		if g = joinAsterisks(g); t.possible(g, kinds) {
 			all = append(all, g)
 		}
 	}

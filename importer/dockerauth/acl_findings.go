@@ -128,7 +128,7 @@ func (t *aclTranslation) reportActions(e *aclEntry) {
 		t.note(e.Line, Noted, "* beside other actions is no wildcard in docker_auth, but the action * itself, which is asked for the catalog")
 	}
 	for _, action := range e.Actions {
-		if action != "*" && !isAction(action) {
+		if action != "*" && !t.isAction(action) {
 			t.note(e.Line, Lost, "%q is no action that a registry asks for, and is left out", action)
 		}
 	}

@@ -1,6 +1,6 @@
 package dockerauth
 
-import "strings"
+import "slices"
 
 // hiddenBy returns an earlier entry that matches every request that an entry matches, if
 // that can be told.
@@ -30,8 +30,8 @@ func hasNetwork(earlier, e *aclEntry) bool {
 
 func (t *aclTranslation) impliesLabels(e, earlier *aclEntry) bool {
 	for _, c := range earlier.labels {
-		p, ok := e.Match.Labels[c.label]
-		if !ok || !t.implies(parsePattern(p, nil).withoutLabels(), c.pattern) {
+		i := slices.IndexFunc(e.labels, func(own labelCondition) bool { return own.label == c.label })
+		if i < 0 || !t.implies(e.labels[i].pattern, c.pattern) {
 			return false
 		}
 	}
@@ -47,28 +47,18 @@ func (t *aclTranslation) implies(p, wider *pattern) bool {
 		return false
 	case p.text == wider.text:
 		return true
-	case len(wider.pieces) > 1 || len(p.pieces) > 1 || strings.Contains(wider.text+p.text, "${"):
+	}
+	narrow, wide := p.fixed(), wider.fixed()
+	if narrow == nil || wide == nil || !narrow.valid || !wide.valid {
 		return false
 	}
-	x, ok := wider.fill(noValue)
-	if !ok {
-		return false
-	}
-	if x.source == ".*" {
+	if wide.source == ".*" {
 		return true
 	}
-	narrow, ok := p.fill(noValue)
-	if !ok {
-		return false
-	}
-	globs, exact := narrow.globs(plainName)
-	if !exact || len(globs) == 0 {
-		return false
-	}
-	for _, g := range globs {
-		if isGlob(g) || !t.matches(x, g) {
+	for _, text := range narrow.literals {
+		if !t.constantMatches(wide, text) {
 			return false
 		}
 	}
-	return !strings.Contains(narrow.source, "(?")
+	return narrow.literals != nil
 }

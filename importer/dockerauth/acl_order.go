@@ -36,7 +36,10 @@ func (t *aclTranslation) ordered() []Rule {
 	var kept, guarded []*aclRule
 	for i, r := range t.rules {
 		denies := r.Effect == "deny"
-		if denies && !slices.ContainsFunc(t.rules[i+1:], func(later *aclRule) bool { return later.Effect != "deny" && later.entry != r.entry && later.meets(r) }) {
+		if denies && !slices.ContainsFunc(ix.later(i), func(j int) bool {
+			later := t.rules[j]
+			return later.Effect != "deny" && later.entry != r.entry && later.meets(r)
+		}) {
 			continue // what no rule allows is denied anyway
 		}
 		if (denies || named[r.Name]) && len(r.guards) > 0 {
@@ -145,7 +148,29 @@ func (r *aclRule) meets(other *aclRule) bool {
 	return people && meet(r.types(), other.types(), plainName) && (!a.IsValid() || !b.IsValid() || a.Overlaps(b)) &&
 		(r.Users == nil || other.Users == nil || meet(r.Users, other.Users, plainName)) &&
 		(r.Services == nil || other.Services == nil || meet(r.Services, other.Services, plainName)) &&
-		meet(r.shape, other.shape, pathName)
+		r.shapeMeets(other)
+}
+
+// shapeMeets reports whether two rules may cover the same name.
+func (r *aclRule) shapeMeets(other *aclRule) bool {
+	for _, a := range r.symbols() {
+		for _, b := range other.symbols() {
+			if globsMeet(a, b) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// symbols returns the positions of the globs of a rule's shape, from a cache.
+func (r *aclRule) symbols() [][]symbol {
+	if r.parsed == nil {
+		for _, g := range r.shape {
+			r.parsed = append(r.parsed, symbols(g, pathName))
+		}
+	}
+	return r.parsed
 }
 
 func (r *aclRule) types() []string {
@@ -198,8 +223,14 @@ func symbols(glob string, kind nameKind) []symbol {
 }
 
 // globsMeet reports whether some text matches both globs. It is dynamic programming
-// after their common prefix.
+// between their common prefix and their common suffix.
 func globsMeet(a, b []symbol) bool {
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] >= 0 && b[len(b)-1] >= 0 {
+		if a[len(a)-1] != b[len(b)-1] {
+			return false
+		}
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
 	for len(a) > 0 && len(b) > 0 && a[0] >= 0 && b[0] >= 0 {
 		if a[0] != b[0] {
 			return false
@@ -230,12 +261,14 @@ func globsMeet(a, b []symbol) bool {
 type shapeIndex struct {
 	first map[string][]int // rules by the literal first component of their shape
 	wild  []int            // rules whose first component has a wildcard
+	all   []int
 	rules []*aclRule
 }
 
 func newShapeIndex(rules []*aclRule) *shapeIndex {
 	ix := &shapeIndex{first: map[string][]int{}, rules: rules}
 	for i, r := range rules {
+		ix.all = append(ix.all, i)
 		components, wild := firstComponents(r.shape)
 		for _, c := range components {
 			ix.first[c] = append(ix.first[c], i)
@@ -263,32 +296,30 @@ func firstComponents(globs []string) (literal []string, wild bool) {
 
 // earlier returns the rules before rule i that may cover the same names.
 func (ix *shapeIndex) earlier(i int) []int {
+	all := ix.near(i)
+	n, _ := slices.BinarySearch(all, i)
+	return all[:n]
+}
+
+// later returns the rules after rule i that may cover the same names.
+func (ix *shapeIndex) later(i int) []int {
+	all := ix.near(i)
+	n, _ := slices.BinarySearch(all, i+1)
+	return all[n:]
+}
+
+// near returns the rules that may cover the same names as rule i, in order.
+func (ix *shapeIndex) near(i int) []int {
 	components, wild := firstComponents(ix.rules[i].shape)
-	var all []int
 	if wild {
-		for j := range i {
-			all = append(all, j)
-		}
-		return all
+		return ix.all
 	}
-	for _, list := range append([][]int{ix.wild}, ix.lists(components)...) {
-		for _, j := range list {
-			if j >= i {
-				break
-			}
-			all = append(all, j)
-		}
+	all := slices.Clone(ix.wild)
+	for _, c := range components {
+		all = append(all, ix.first[c]...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-func (ix *shapeIndex) lists(components []string) [][]int {
-	all := make([][]int, len(components))
-	for i, c := range components {
-		all[i] = ix.first[c]
-	}
-	return all
 }
 
 // comment returns what stands above the rules of an entry.

@@ -2,6 +2,7 @@ package dockerauth
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,6 +14,34 @@ type pattern struct {
 	text   string
 	regexp bool
 	pieces []piece
+
+	constant *constant // its cached expression, if it has no variables
+}
+
+// constant is the expression of a pattern without variables, and the texts that it
+// matches if these are few.
+type constant struct {
+	expression
+	valid    bool
+	literals []string
+}
+
+// fixed returns the cached constant of a pattern without variables, or nil.
+func (p *pattern) fixed() *constant {
+	if p.constant == nil {
+		for _, one := range p.pieces {
+			if one.variable.kind != noVariable {
+				return nil
+			}
+		}
+		c := &constant{}
+		c.expression, c.valid = p.fill(noValue)
+		if globs, exact := c.globs(plainName); c.valid && exact && !slices.ContainsFunc(globs, isGlob) && !strings.Contains(c.source, "(?") {
+			c.literals = globs
+		}
+		p.constant = c
+	}
+	return p.constant
 }
 
 // piece is a part of a pattern: text in the pattern's own syntax, or a variable.

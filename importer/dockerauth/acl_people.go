@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"shorepass/internal/fold"
 )
 
 // principal is a person whom docker_auth's file describes wholly: a static user, or
@@ -159,10 +157,21 @@ func (t *aclTranslation) anyMatches(e *aclEntry, p *pattern, who principal, kind
 	if p.fromRequest() {
 		return len(texts) > 0
 	}
+	if c := p.fixed(); c != nil {
+		return c.valid && slices.ContainsFunc(texts, func(text string) bool { return t.constantMatches(c, text) })
+	}
 	all, _ := t.expressions(e, p, who, kind)
 	return slices.ContainsFunc(all, func(x expression) bool {
 		return slices.ContainsFunc(texts, func(text string) bool { return t.matches(x, text) })
 	})
+}
+
+// constantMatches reports whether the expression of a constant is found in a text.
+func (t *aclTranslation) constantMatches(c *constant, text string) bool {
+	if c.literals != nil {
+		return slices.Contains(c.literals, text)
+	}
+	return t.matches(c.expression, text)
 }
 
 // fromRequest reports whether a pattern has a variable that is known only with a
@@ -180,15 +189,6 @@ func (p *pattern) usesAccount() bool {
 
 // plainGlobMatches reports whether a glob of ours, of users or groups, matches a name
 // where case is ignored.
-func plainGlobMatches(glob, name string) bool {
-	var b strings.Builder
-	b.WriteString("^(?s:")
-	for i, part := range strings.Split(fold.Name(glob), "*") {
-		if i > 0 {
-			b.WriteString(".*")
-		}
-		b.WriteString(regexp.QuoteMeta(part))
-	}
-	b.WriteString(")$")
-	return regexp.MustCompile(b.String()).MatchString(fold.Name(name))
+func plainGlobMatches(glob []symbol, name string) bool {
+	return globsMeet(glob, symbols(strings.ReplaceAll(name, "*", "\x00"), plainName))
 }

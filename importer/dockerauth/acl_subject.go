@@ -46,8 +46,15 @@ func (t *aclTranslation) saysTheSame(s subject, covered []principal) bool {
 	if len(s.matches) == 0 {
 		return len(covered) == len(t.people)
 	}
+	people := t.people
+	if s.users != nil && !slices.ContainsFunc(s.users, isGlob) {
+		people = nil // those of these names in any case
+		for _, name := range s.users {
+			people = append(people, t.byFoldedName[fold.Name(name)]...)
+		}
+	}
 	n := 0
-	for _, who := range t.people {
+	for _, who := range people {
 		all := !slices.ContainsFunc(s.matches, func(match func(principal) bool) bool { return !match(who) })
 		if all && (n >= len(covered) || covered[n].name != who.name) {
 			return false
@@ -167,9 +174,12 @@ func (t *aclTranslation) account(e *aclEntry, s *subject) bool {
 		s.matches = append(s.matches, func(who principal) bool { return t.matches(ignoringCase, who.name) })
 	}
 	if s.users != nil {
-		users := s.users
+		var users [][]symbol
+		for _, g := range s.users {
+			users = append(users, symbols(g, plainName))
+		}
 		s.matches = append(s.matches, func(who principal) bool {
-			return slices.ContainsFunc(users, func(g string) bool { return plainGlobMatches(g, who.name) })
+			return slices.ContainsFunc(users, func(g []symbol) bool { return plainGlobMatches(g, who.name) })
 		})
 	}
 	return true
