@@ -47,6 +47,7 @@ type aclTranslation struct {
 	byName, byFoldedName map[string][]principal
 	covered              map[string][]principal // by personKey
 	compiled             map[string]*regexp.Regexp
+	byComponent          map[string][]*aclEntry // the entries so far, by firstComponent
 	possibleNames        map[string]bool
 	actions              map[string]bool // whether a registry may ask for it
 }
@@ -71,7 +72,7 @@ type labelCondition struct {
 func newACLTranslation(entries []Entry, who Identities) *aclTranslation {
 	t := &aclTranslation{
 		who: who, labels: map[string]bool{}, byName: map[string][]principal{}, byFoldedName: map[string][]principal{},
-		covered: map[string][]principal{}, compiled: map[string]*regexp.Regexp{}, possibleNames: map[string]bool{}, actions: map[string]bool{},
+		covered: map[string][]principal{}, compiled: map[string]*regexp.Regexp{}, byComponent: map[string][]*aclEntry{}, possibleNames: map[string]bool{}, actions: map[string]bool{},
 	}
 	for _, u := range who.Users {
 		p := principal{name: u.Name, labels: u.Labels}

@@ -1,16 +1,41 @@
 package dockerauth
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // hiddenBy returns an earlier entry that matches every request that an entry matches, if
-// that can be told.
+// that can be told. It compares the entry with those whose names have the same first
+// component, or one with a wildcard.
 func (t *aclTranslation) hiddenBy(e *aclEntry) *aclEntry {
-	for i := range t.entries[:e.number-1] {
-		if earlier := &t.entries[i]; t.hides(earlier, e) {
-			return earlier
+	first := e.firstComponent()
+	lists := [][]*aclEntry{t.byComponent[""]}
+	if first != "" {
+		lists = append(lists, t.byComponent[first])
+	}
+	t.byComponent[first] = append(t.byComponent[first], e)
+	for _, list := range lists {
+		for _, earlier := range list {
+			if t.hides(earlier, e) {
+				return earlier
+			}
 		}
 	}
 	return nil
+}
+
+// firstComponent returns the first component of an entry's name, or "" if it is not
+// literal.
+func (e *aclEntry) firstComponent() string {
+	if e.name == nil || e.name.regexp {
+		return ""
+	}
+	first, _, _ := strings.Cut(e.name.text, "/")
+	if strings.ContainsAny(first, `*?[\$`) {
+		return ""
+	}
+	return first
 }
 
 // hides reports whether each condition of an earlier entry follows from one of a later
