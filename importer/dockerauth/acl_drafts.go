@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"shorepass/policy"
-	"shorepass/registry"
 )
 
 // loggedIn returns the drafts of an entry for people who logged in: one for all, if our
@@ -119,9 +118,9 @@ func (t *aclTranslation) needsOwn(e *aclEntry, who principal) bool {
 	return slices.ContainsFunc(e.name.pieces, func(one piece) bool {
 		switch one.variable.kind {
 		case accountName:
-			return !registry.IsComponent(who.name)
+			return !isComponent(who.name)
 		case labelValue:
-			return slices.ContainsFunc(who.labels[one.variable.name], func(v string) bool { return !registry.IsComponent(v) })
+			return slices.ContainsFunc(who.labels[one.variable.name], func(v string) bool { return !isComponent(v) })
 		}
 		return false
 	})
@@ -175,7 +174,7 @@ func (t *aclTranslation) rest(e *aclEntry, who principal, rest bool) principal {
 	label := ""
 	for _, one := range e.name.pieces {
 		if one.variable.kind == labelValue && label != "" && one.variable.name != label ||
-			one.variable.kind == accountName && !registry.IsComponent(who.name) {
+			one.variable.kind == accountName && !isComponent(who.name) {
 			return who
 		}
 		if one.variable.kind == labelValue {
@@ -187,7 +186,7 @@ func (t *aclTranslation) rest(e *aclEntry, who principal, rest bool) principal {
 	}
 	only := principal{name: who.name, labels: map[string][]string{}}
 	for _, value := range who.labels[label] {
-		if !registry.IsComponent(value) {
+		if !isComponent(value) {
 			only.labels[label] = append(only.labels[label], value)
 		}
 	}
@@ -322,6 +321,12 @@ func (t *aclTranslation) names(e *aclEntry, d draft, kind string) ([]draft, bool
 // componentSyntax matches what fills a placeholder, and little else. It is short, since
 // conditions have a budget.
 const componentSyntax = `^[a-z0-9._-]+$`
+
+// isComponent reports whether a value fills a placeholder: it is one component of a
+// repository's path.
+func isComponent(text string) bool { return pathComponent.MatchString(text) }
+
+var pathComponent = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
 
 // claimSyntax is that of a label that a placeholder can name.
 var claimSyntax = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)

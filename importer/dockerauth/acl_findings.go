@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"shorepass/registry"
 )
 
 // report says what is easily misread in an entry, and what our rules do in another way.
@@ -169,7 +167,7 @@ func (t *aclTranslation) reportUsers() {
 	for _, u := range t.who.Users {
 		for label, values := range u.Labels {
 			for _, v := range values {
-				if inserted[label] && !registry.IsComponent(v) && strings.ContainsAny(v, `*?[\(|)+^$`) {
+				if inserted[label] && !isComponent(v) && strings.ContainsAny(v, `*?[\(|)+^$`) {
 					t.note(u.Line, Changed, "the value %q of the label %s is a pattern in docker_auth where an entry inserts it; here it is text", v, label)
 				}
 			}

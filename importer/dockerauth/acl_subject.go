@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"shorepass/internal/fold"
-	"shorepass/registry"
 )
 
 // subject is what an entry says of the person: keys of a rule and conditions.
@@ -130,7 +129,7 @@ func (s *subject) exclude(covered []principal) {
 		exact[who.name] = true
 	}
 	for _, who := range covered {
-		if name := fold.Name(who.name); !registry.IsComponent(who.name) && registry.IsComponent(name) && !exact[name] {
+		if name := fold.Name(who.name); !isComponent(who.name) && isComponent(name) && !exact[name] {
 			names = append(names, name)
 		}
 	}
