@@ -5,6 +5,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"unicode"
 
 	"shorepass/internal/fold"
 )
@@ -229,6 +230,14 @@ func (t *aclTranslation) label(c labelCondition, s *subject) bool {
 	}
 	if c.label == t.who.GroupLabel {
 		return t.group(c.label, made, s)
+	}
+	if slices.Contains(t.who.LowerCaseLabels, c.label) {
+		// Claims are as the directory has them, and docker_auth's values in lower case.
+		if strings.ContainsFunc(c.pattern.text, unicode.IsUpper) {
+			s.never = "docker_auth turns the values of the label into lower case"
+			return !c.pattern.regexp
+		}
+		made.source = "(?i)" + made.source
 	}
 	s.matches = append(s.matches, func(who principal) bool {
 		return slices.ContainsFunc(who.labels[c.label], func(v string) bool { return t.matches(made, v) })
