@@ -68,13 +68,19 @@ func (a *answerCounts) add(provider string, o outcome) {
 	defer a.mu.Unlock()
 	of := a.counts[provider]
 	if of == nil {
-		of = make(map[string]uint64, len(answerNames))
-		for _, name := range answerNames {
-			of[name] = 0
-		}
+		of = NoAnswers()
 		a.counts[provider] = of
 	}
 	of[answerNames[o]]++
+}
+
+// NoAnswers returns the counters of a provider that was never asked.
+func NoAnswers() map[string]uint64 {
+	of := make(map[string]uint64, len(answerNames))
+	for _, name := range answerNames {
+		of[name] = 0
+	}
+	return of
 }
 
 func (a *answerCounts) stats() map[string]map[string]uint64 {

@@ -35,12 +35,14 @@ func (m sessionMetrics) collect(s scrape, stats session.Stats, chain providers.S
 		}
 		s.timestamp(m.counted, stats.Counted)
 	}
-	for provider, answers := range stats.Answers {
-		for answer, n := range answers {
-			s.value(m.revalidations, float64(n), provider, answer)
+	for _, p := range chain.Providers { // one that was never asked, or never doubted, has no row
+		answers := stats.Answers[p.Name]
+		if answers == nil {
+			answers = session.NoAnswers()
 		}
-	}
-	for _, p := range chain.Providers { // a provider without a row is one that never was doubted
+		for answer, n := range answers {
+			s.value(m.revalidations, float64(n), p.Name, answer)
+		}
 		s.flag(m.breakerOpen, stats.Breakers[p.Name].Open, p.Name)
 		s.value(m.breakerOpened, float64(stats.Breakers[p.Name].Opened), p.Name)
 	}
