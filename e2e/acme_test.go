@@ -47,7 +47,7 @@ func TestACME(t *testing.T) {
 				}
 				return err
 			})
-			if _, metrics, err := s.unverified("/metrics"); err != nil || !strings.Contains(metrics, `certificate.pem"} 7.`) {
+			if _, metrics, err := s.unverified("/metrics"); err != nil || !strings.Contains(metrics, `certificate.pem",use="obtained"} 1.`) {
 				t.Errorf("the metrics have no certificate of ACME with 90 days left: %v\n%s", err, metrics)
 			}
 			if got := s.logLines("obtained a certificate by ACME", acmeHost); len(got) != 1 {
@@ -74,7 +74,7 @@ func TestACME(t *testing.T) {
 	}
 }
 
-// TestACMEStranger: a client that asks for another name gets the certificate that is
+// TestACMEStranger: names are those of public_urls alone. A client that asks for another name gets the certificate that is
 // there, and orders none; the port of HTTP-01 answers nothing but challenges.
 func TestACMEStranger(t *testing.T) {
 	t.Parallel()
@@ -104,6 +104,18 @@ func TestACMEStranger(t *testing.T) {
 	}
 	if strings.Contains(p.process.output(), "evil") || strings.Count(p.process.output(), "Issued certificate") != 1 {
 		t.Errorf("pebble has seen more than one order:\n%s", p.process.output())
+	}
+
+	// A reload with another host orders a certificate for both.
+	text, err := os.ReadFile(s.config)
+	must(t, err)
+	both := strings.Replace(string(text), `public_urls = [`, fmt.Sprintf(`public_urls = ["https://Auth2.corp.example:%d", `, s.port), 1)
+	must(t, os.WriteFile(s.config, []byte(both), 0o600))
+	again := s.awaitCertificate(t, p.roots(t), leaf)
+	for _, name := range []string{acmeHost, "auth2.corp.example"} {
+		if err := again.VerifyHostname(name); err != nil {
+			t.Errorf("after a reload: %v", err)
+		}
 	}
 }
 

@@ -257,6 +257,8 @@ func (f *syslogFrames) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+func (f *syslogFrames) waiting() int { return f.sink.waiting() }
+
 // Close closes the connection after the lines that wait.
 func (f *syslogFrames) Close() error { return f.sink.Close() }
 

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
+
+	"shorepass/internal/durable"
 )
 
 // Check returns a sentence that says which certificate is stored and what Run would do.
@@ -13,6 +16,9 @@ import (
 func (c Config) Check(names []string) (string, error) {
 	f := c.files()
 	if _, err := f.readAccountKey(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if err := checkFolder(f.folder); err != nil {
 		return "", err
 	}
 	current, err := f.readCertificate()
@@ -27,6 +33,19 @@ func (c Config) Check(names []string) (string, error) {
 		return plan + fmt.Sprintf("%s is for %s; serve orders another", f.certificate, strings.Join(current.Leaf.DNSNames, ", ")), nil
 	}
 	return plan + fmt.Sprintf("%s is there; it is replaced from %s on", f.certificate, inUTC(renewAt(current.Leaf))), nil
+}
+
+// checkFolder returns an error if this process may not make files in a folder, or the
+// folder itself.
+func checkFolder(folder string) error {
+	for {
+		err := durable.CheckWritable(folder)
+		if parent := filepath.Dir(folder); errors.Is(err, fs.ErrNotExist) && parent != folder {
+			folder = parent
+			continue
+		}
+		return err
+	}
 }
 
 // AskDirectory reads the directory, and changes nothing there. It returns a sentence about

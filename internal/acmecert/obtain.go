@@ -64,9 +64,11 @@ func (m *Manager) obtain(ctx context.Context, names []string) error {
 		return err
 	}
 	defer client.HTTPClient.CloseIdleConnections()
-	if client.Key, err = m.files.accountKey(); err != nil {
+	account, err := m.files.accountKey()
+	if err != nil {
 		return err
 	}
+	client.Key = account
 	if err := m.register(ctx, client); err != nil {
 		return fmt.Errorf("register the account: %w", err)
 	}
@@ -217,10 +219,14 @@ func (m *Manager) finalize(ctx context.Context, client *acme.Client, order *acme
 		return err
 	}
 	pair, err := m.files.writeCertificate(chain, key)
-	if pair != nil {
-		m.use(pair) // also if it could not be stored: then the next process orders another
+	if pair == nil {
+		return err
 	}
-	return err
+	if err != nil { // no error of the order: another one would not store its certificate either
+		m.log.Error("the certificate obtained by ACME was not stored; it is in use, and the next start orders another", "error", err)
+	}
+	m.use(pair)
+	return nil
 }
 
 // checkIssued refuses a certificate that lacks a name. That it is for our key is checked
