@@ -29,7 +29,7 @@ func TestImageRuns(t *testing.T) {
 	}
 	root := extract(t)
 	must(t, os.Chmod(root+dataFolder, 0o777|os.ModeSetgid)) // a volume of Kubernetes is like this
-	port := 20000 + rand.IntN(12000) // below the ports of outgoing connections
+	port := 20000 + rand.IntN(12000)                        // below the ports of outgoing connections
 	must(t, os.WriteFile(filepath.Join(root, "etc/shorepass/shorepass.toml"), fmt.Appendf(nil, `
 [server]
 listen = "127.0.0.1:%d"
