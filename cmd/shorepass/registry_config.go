@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shorepass/internal/tlsconf"
 	"shorepass/registry"
 )
 
@@ -19,7 +21,7 @@ var registries = strings.Join([]string{registry.Distribution2, registry.Distribu
 // registryFlags are the flags of registry-config.
 type registryFlags struct {
 	service, registry, rootCertificate, keySetFile string
-	keySet, json                                   bool
+	bundle, keySet, json                           bool
 }
 
 func newRegistryConfig(o *options) *cobra.Command {
@@ -30,6 +32,7 @@ func newRegistryConfig(o *options) *cobra.Command {
 		Long: "Prints the block of a registry's configuration with which it accepts the tokens of this\n" +
 			"server. It knows the formats of " + registries + ".",
 		Example: "  shorepass registry-config --registry distribution3 --service registry.corp.example\n" +
+			"  shorepass registry-config --bundle > RootCA.crt       # the file of rootcertbundle\n" +
 			"  shorepass registry-config --key-set > jwks.json       # for signing = \"kid\"",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,6 +48,7 @@ func newRegistryConfig(o *options) *cobra.Command {
 	flags.StringVar(&f.service, "service", "", "the registry's `name`, one of token.services (default: the only one)")
 	flags.StringVar(&f.rootCertificate, "root-certificate", "", "the root certificate's `file` on the registry's machine (default: the path on this one)")
 	flags.StringVar(&f.keySetFile, "key-set-file", "", "the key set's `file` on the registry's machine, for signing = \"kid\"")
+	flags.BoolVar(&f.bundle, "bundle", false, "print the root certificate itself, for rootcertbundle")
 	flags.BoolVar(&f.keySet, "key-set", false, "print the key set itself, for signing = \"kid\"")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd
@@ -75,12 +79,15 @@ func (f registryFlags) print(w, warnings io.Writer, cfg *resolvedConfig) error {
 		_, err = w.Write(keys)
 		return err
 	}
-	if err := cfg.Server.CheckRealm(); err != nil {
-		return fmt.Errorf("server.public_urls %w", err)
-	}
 	settings, err := issuer.AuthSettings(service, cfg.Server.Realm())
 	if err != nil {
 		return err
+	}
+	if f.bundle {
+		return printCertificates(w, settings.RootCertificate)
+	}
+	if err := cfg.Server.CheckRealm(); err != nil {
+		return fmt.Errorf("server.public_urls %w", err)
 	}
 	settings.RootCertificate = cmp.Or(f.rootCertificate, settings.RootCertificate)
 	settings.KeySet = cmp.Or(f.keySetFile, settings.KeySet)
@@ -96,6 +103,20 @@ func (f registryFlags) print(w, warnings io.Writer, cfg *resolvedConfig) error {
 	}
 	_, err = io.WriteString(w, block)
 	return err
+}
+
+// printCertificates writes the certificates of a file in PEM, and nothing else of it.
+func printCertificates(w io.Writer, name string) error {
+	certificates, err := tlsconf.ReadCertificates(name)
+	if err != nil {
+		return err
+	}
+	for _, c := range certificates {
+		if err := pem.Encode(w, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadIssuer returns an issuer with the existing keys. It makes none.
