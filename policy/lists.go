@@ -25,7 +25,7 @@ func (d *decider) needsList(p *pattern) bool {
 // coversWithLists is [decider.covers] for a pattern whose placeholders have several
 // values.
 func (d *decider) coversWithLists(r *rule, p *pattern, groups *membership) bool {
-	m := newSetMatcher(p.glob, d.scope.Name, &d.steps, func(t *token) []string {
+	m := newSetMatcher(p.glob, d.scope.Name, d.steps, func(t *token) []string {
 		switch t.kind {
 		case userName:
 			return []string{d.identity.userText}
@@ -35,6 +35,7 @@ func (d *decider) coversWithLists(r *rule, p *pattern, groups *membership) bool 
 		return d.fillClaim(t.slot).values
 	})
 	covers := m.matches()
+	d.steps = m.steps
 	d.exhausted = d.exhausted || !covers && d.steps > maxSteps
 	return covers
 }
@@ -72,11 +73,12 @@ type setMatcher struct {
 	texts []string   // by token: the literal, or the only value
 	sets  [][]string // by token: the values, sorted, if there is not just one; else nil
 	tried []bool     // by token and position in the name
-	steps *int
+	steps int        // taken so far, by earlier matchers too
 }
 
-// newSetMatcher returns a matcher. values returns the values of a placeholder, sorted.
-func newSetMatcher(g glob, name string, steps *int, values func(*token) []string) *setMatcher {
+// newSetMatcher returns a matcher. steps are those taken so far; values returns the
+// values of a placeholder, sorted.
+func newSetMatcher(g glob, name string, steps int, values func(*token) []string) *setMatcher {
 	m := &setMatcher{glob: g, name: name, steps: steps, texts: make([]string, len(g)), sets: make([][]string, len(g))}
 	m.tried = make([]bool, len(g)*(len(name)+1))
 	for i := range g {
@@ -119,7 +121,7 @@ func (m *setMatcher) matchesWithOneOf(set []string, same []int) bool {
 		m.sets[i] = nil
 	}
 	for _, text := range set {
-		if *m.steps++; *m.steps > maxSteps {
+		if m.steps++; m.steps > maxSteps {
 			return false
 		}
 		if strings.Count(m.name, text) < len(same) {
@@ -153,7 +155,7 @@ func (m *setMatcher) matchFrom(i, at int) bool {
 		return at == len(m.name)
 	}
 	tried := &m.tried[i*(len(m.name)+1)+at]
-	if *m.steps++; *tried || *m.steps > maxSteps {
+	if m.steps++; *tried || m.steps > maxSteps {
 		return false
 	}
 	*tried = true

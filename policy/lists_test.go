@@ -43,8 +43,7 @@ func TestSetMatcherIsExact(t *testing.T) {
 				}
 			}
 		}
-		steps := 0
-		m := newSetMatcher(g, name, &steps, func(t *token) []string {
+		m := newSetMatcher(g, name, 0, func(t *token) []string {
 			if t.kind == groupName {
 				return sets[2]
 			}
