@@ -28,8 +28,8 @@ type setting struct {
 type serverTable struct {
 	addr, net, pathPrefix, certificate, key setting
 	realIPHeader, realIPPos                 setting
-	letsEncrypt                             setting // its host
-	usesACME                                bool
+	letsEncrypt                             setting   // its host, with the line of the table
+	acmeEmail                               setting   // empty: docker_auth does not ask for a certificate
 	tuning                                  []setting // keys of TLS and HSTS
 }
 
@@ -136,18 +136,17 @@ func (r *reader) readLetsEncrypt(line int, n *yaml.Node, s *serverTable) {
 	if isNull(resolve(n)) {
 		return
 	}
-	var host, email, folder setting
+	var folder setting // docker_auth's certificates and its account stay there
 	r.table(n, "server.letsencrypt", map[string]tableKey{
-		"host":      r.into(&host, "server.letsencrypt.host"),
-		"email":     r.into(&email, "server.letsencrypt.email"),
+		"host":      r.into(&s.letsEncrypt, "server.letsencrypt.host"),
+		"email":     r.into(&s.acmeEmail, "server.letsencrypt.email"),
 		"cache_dir": r.into(&folder, "server.letsencrypt.cache_dir"),
 	})
-	if host.text != "" {
-		s.letsEncrypt.text = host.text
-	}
 	s.letsEncrypt.line = line
-	s.usesACME = s.usesACME || email.text != ""
 }
+
+// usesACME reports whether docker_auth obtains its certificate from Let's Encrypt.
+func (s *serverTable) usesACME() bool { return s.acmeEmail.text != "" && s.certificate.text == "" }
 
 func (r *reader) readToken(n *yaml.Node, t *tokenTable) {
 	if isNull(resolve(n)) {

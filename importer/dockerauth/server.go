@@ -72,15 +72,19 @@ func (t *translation) tlsRows() []row {
 		return nil
 	}
 	if s.certificate.text != "" {
-		if s.usesACME {
+		if s.acmeEmail.text != "" {
 			t.r.add(s.letsEncrypt.line, Noted, "docker_auth presents server.certificate and asks Let's Encrypt for nothing, and so does the translation")
 		}
 		return []row{{key: "tls", value: inline("certificate", t.path(s.certificate), "key", t.path(s.key))}}
 	}
-	if !s.usesACME {
+	switch {
+	case !s.usesACME():
 		return nil
+	case hostPattern.MatchString(s.letsEncrypt.text):
+		t.r.add(s.letsEncrypt.line, Changed, "the server obtains its certificate from Let's Encrypt as docker_auth does, with an account of its own. docker_auth agreed to the terms of service for you, and so does terms_agreed: read them. Port 443 of %s must lead to server.listen", s.letsEncrypt.text)
+		return []row{{key: "acme", value: inline("terms_agreed", "true", "email", quote(s.acmeEmail.text)), comment: "docs/acme.md"}}
 	}
-	t.r.add(s.letsEncrypt.line, Lost, "CHANGE server.tls: docker_auth gets its certificate from Let's Encrypt; name the files of one here, such as those of certbot, so that the server does not start without TLS")
+	t.r.add(s.letsEncrypt.line, Lost, "CHANGE server.tls: docker_auth obtains a certificate from Let's Encrypt for any name that a client asks for; write public_urls, and acme = { terms_agreed = true } in place of tls, so that it is one for these names. As it stands the server does not start without TLS")
 	return []row{{key: "tls", value: inline("certificate", quote("server.crt"), "key", quote("server.key")), comment: "CHANGE"}}
 }
 
@@ -109,13 +113,13 @@ func (t *translation) path(s setting) string {
 func (t *translation) publicURL() row {
 	s := &t.file.server
 	scheme, port := "http://", ""
-	if s.certificate.text != "" || s.usesACME {
+	if s.certificate.text != "" || s.usesACME() {
 		scheme = "https://"
 	}
 	if _, p, err := net.SplitHostPort(t.listenText); err == nil {
 		port = ":" + p
 	}
-	if host := s.letsEncrypt.text; host != "" && hostPattern.MatchString(host) {
+	if host := s.letsEncrypt.text; s.usesACME() && hostPattern.MatchString(host) {
 		return row{key: "public_urls", value: list([]string{scheme + host + port}), comment: "the host of server.letsencrypt"}
 	}
 	t.r.add(0, Noted, "CHANGE server.public_urls: write scheme, host and port of the realm that the registries have")
