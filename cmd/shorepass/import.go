@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -81,7 +82,7 @@ func (f importFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	text, findings, err := dockerauth.Import(in, kinds)
+	text, findings, err := translate(cmd.Context(), in)
 	if err != nil {
 		return err
 	}
@@ -103,6 +104,25 @@ func (f importFlags) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	return fmt.Errorf("%s is not imported, because of what is refused above (%d); correct it there, and import again", in.Name, refused)
+}
+
+// translate imports, and returns when the command is interrupted: the translation itself
+// only computes, and ends with the process.
+func translate(ctx context.Context, in dockerauth.Input) (text string, findings []dockerauth.Finding, err error) {
+	done := make(chan struct{})
+	var translated string
+	var found []dockerauth.Finding
+	var failed error
+	go func() {
+		defer close(done)
+		translated, found, failed = dockerauth.Import(in, kinds)
+	}()
+	select {
+	case <-done:
+		return translated, found, failed
+	case <-ctx.Done():
+		return "", nil, fmt.Errorf("import %s: interrupted", in.Name)
+	}
 }
 
 // print prints the configuration and the findings.
