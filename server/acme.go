@@ -55,6 +55,20 @@ func (c Config) validateACME(fault func(key, problem string)) {
 	}
 }
 
+// warnACME reports a port at which no directory validates (RFC 8555, section 8.3, RFC 8737),
+// unless it is forwarded. Both options must be valid.
+func (c Config) warnACME(warn func(key, problem string)) {
+	_, tlsPort, _ := net.SplitHostPort(c.Listen)
+	_, httpPort, _ := net.SplitHostPort(c.ACME.ListenHTTP)
+	switch {
+	case !c.ACME.Enabled():
+	case c.ACME.ListenHTTP == "" && tlsPort != "443":
+		warn("acme", fmt.Sprintf("the directory validates at port 443 of each name, and the server listens on port %s: right only where 443 is forwarded to it; else write listen = %q, or listen_http = %q in acme", tlsPort, ":443", ":80"))
+	case c.ACME.ListenHTTP != "" && httpPort != "80":
+		warn("acme.listen_http", fmt.Sprintf("the directory validates at port 80 of each name, and this is port %s: right only where 80 is forwarded to it", httpPort))
+	}
+}
+
 // canBeCertified reports whether an ACME directory, public or private, could certify a
 // host: a name that is not this machine alone. A certificate for an address is not asked
 // for (RFC 8738): few directories give one.

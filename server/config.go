@@ -216,6 +216,7 @@ func (c Config) Warn(warn func(key, problem string)) {
 		warn("public_urls", err.Error())
 	}
 	c.warnURLs(warn)
+	c.warnACME(warn)
 	proxies, _ := parseNetworks(c.TrustedProxies)
 	for i, proxy := range proxies {
 		if least := minProxyBits(proxy.Addr()); proxy.Bits() < least {
