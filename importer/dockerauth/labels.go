@@ -79,6 +79,9 @@ func (t *translation) resolveLabel(source labelSource) (name string, ok bool) {
 func (t *translation) resolveGroupLabel(source labelSource) {
 	if t.groupLabel == "" {
 		t.groupLabel = source.label
+		if source.lowerCase {
+			t.lowerCase = append(t.lowerCase, t.groupLabel)
+		}
 		t.r.add(source.line, Noted, "the label %q becomes the person's groups. CHANGE groups.base: groups elsewhere are ignored, and of two groups with one name neither allows anything", source.label)
 		if !source.lowerCase {
 			t.r.add(source.line, Changed, "docker_auth compares the label %q with case; names of groups are compared without", source.label)
