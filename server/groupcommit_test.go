@@ -303,3 +303,12 @@ func TestAuditQueue(t *testing.T) {
 		}
 	})
 }
+
+// TestAuditOutputsHaveQueues: the gauge knows the queue of every output.
+func TestAuditOutputsHaveQueues(t *testing.T) {
+	for _, out := range []any{ownFile{}, ownSink{}, keepOpen{}, NewSink(io.Discard), &syslogFrames{}} {
+		if _, ok := out.(interface{ waiting() int }); !ok {
+			t.Errorf("%T has no queue for Audit.Stats", out)
+		}
+	}
+}
