@@ -136,8 +136,9 @@ func (p referenceRequest) evaluate(r referenceRule, all []referenceRule) truth {
 
 // covered returns whether a rule that an unless names covers the resource and action.
 func (p referenceRequest) covered(r referenceRule) truth {
-	sure, perhaps := p.keys(r, false)
-	return or(sure, and(isUnknown, perhaps))
+	asAllow, _ := p.keys(r, false)
+	asDeny, perhaps := p.keys(r, true)
+	return or(asAllow, and(isUnknown, or(asDeny, perhaps)))
 }
 
 // keys evaluates the keys of a rule but effect, actions and unless: for a person who is

@@ -92,8 +92,8 @@ func (d *decider) coveredForSome(r *rule) *rule {
 }
 
 // coverage returns whether a rule covers an action on the scope by all its keys but
-// effect, actions and unless. It is unknown where an allow rule with these keys would
-// fail, and where unsure groups decide.
+// effect, actions and unless. It is unknown where a deny rule with these keys would
+// match and an allow rule would not.
 func (d *decider) coverage(n *namedRule, action string) ternary {
 	if !n.evaluated {
 		n.covers, n.evaluated = d.coversResource(n.rule), true
@@ -123,25 +123,26 @@ func (d *decider) withCondition(n *namedRule, action string) ternary {
 // coversResource is [decider.coverage] without the condition. The keys of
 // cheapMismatch match already, if unsure groups count.
 func (d *decider) coversResource(r *rule) ternary {
-	covers, fault := d.coversWithGroups(r, d.identity.sure)
-	if !covers && d.identity.possible != d.identity.sure {
-		if covers, fault = d.coversWithGroups(r, d.identity.possible); covers {
-			fault = joinFaults(d.whyUnsure(r), fault)
-		}
+	covers, fault := d.coversAs(r, d.identity.sure, false)
+	if covers {
+		return ternary{fault == "", fault}
 	}
-	if !covers {
+	if covers, fault = d.coversAs(r, d.identity.possible, true); !covers {
 		return ternary{}
 	}
-	return ternary{fault == "", fault}
+	if d.identity.possible != d.identity.sure {
+		fault = d.unsureFault(r, fault)
+	}
+	return ternary{fault: fault}
 }
 
-// coversWithGroups reports whether the groups and repositories keys match for a
-// person in these groups, and why that cannot be told.
-func (d *decider) coversWithGroups(r *rule, groups *membership) (covers bool, fault string) {
+// coversAs reports whether the groups and repositories keys match for a person in these
+// groups, and why that cannot be told. strict is as for placeholderFault.
+func (d *decider) coversAs(r *rule, groups *membership, strict bool) (covers bool, fault string) {
 	if r.Groups != nil && !groups.matches(r) {
 		return false, ""
 	}
-	return d.coversAny(&candidate{r, r.patterns}, groups, false)
+	return d.coversAny(&candidate{r, r.patterns}, groups, strict)
 }
 
 // checkUnless checks that each entry of unless is the name of another rule. numbers
