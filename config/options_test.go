@@ -94,6 +94,30 @@ func TestDataFolder(t *testing.T) {
 	}
 }
 
+// TestCheckMoved: a file that an earlier version wrote beside the configuration is not
+// silently replaced by a new one in the data folder.
+func TestCheckMoved(t *testing.T) {
+	folder := t.TempDir()
+	there, missing := filepath.Join(folder, "there"), filepath.Join(folder, "missing")
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		before, now string
+		fault       bool
+	}{
+		{there, missing, true},
+		{missing, missing, false}, // a first start
+		{missing, there, false},
+		{there, there, false}, // an absolute path
+		{there, folder, false},
+	} {
+		if err := checkMoved(tt.before, tt.now); (err != nil) != tt.fault {
+			t.Errorf("checkMoved(%q, %q) = %v", tt.before, tt.now, err)
+		}
+	}
+}
+
 // TestDefaultStoreMeansWhatItSays: the default, written out, names the same file.
 func TestDefaultStoreMeansWhatItSays(t *testing.T) {
 	for folder, want := range map[string]string{

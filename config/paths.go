@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +31,9 @@ func (l *loader) resolve(at, tag, value string) string {
 		folder = dataFolder(folder)
 	}
 	full, err := locate(folder, name)
+	if before, _ := locate(l.folder, name); err == nil {
+		err = checkMoved(before, full)
+	}
 	switch {
 	case err != nil && !l.readsSecret(at):
 		l.faults.unread[at] = true
@@ -62,6 +67,19 @@ func dataFolder(configuration string) string {
 		return systemData + strings.TrimPrefix(configuration, systemConfig)
 	}
 	return configuration
+}
+
+// checkMoved returns an error if a written file exists where it was before the data folder
+// had a place of its own, and not where it is now. A server that began anew there would
+// make a second root, which no registry trusts, and know no session.
+func checkMoved(before, now string) error {
+	if _, err := os.Lstat(now); before == now || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if _, err := os.Lstat(before); err != nil {
+		return nil
+	}
+	return fmt.Errorf("%s is from an earlier version, and this one has the file at %s; move it there with the keys beside it, or write its absolute path", before, now)
 }
 
 // locate makes a path of the configuration absolute. A relative path is relative to
