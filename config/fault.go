@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"shorepass/internal/secret"
 )
 
 // Fault is one error in a configuration. [Load] returns all of them, joined.
@@ -61,11 +63,11 @@ func (f *faults) add(key, problem string) {
 }
 
 // at returns a fault of key, at the line of the key or, where the key is not in the
-// text, of its table.
+// text, of its table. The password in a URL that the problem quotes is redacted.
 func (f *faults) at(key, problem string) *Fault {
 	// A fault is one line, although a library's message in it may have several.
 	problem = strings.Join(strings.FieldsFunc(problem, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	return &Fault{File: f.text.name, Line: f.text.line(key), Key: key, Problem: problem}
+	return &Fault{File: f.text.name, Line: f.text.line(key), Key: key, Problem: secret.RedactURLs(problem)}
 }
 
 // under returns the function to pass to a package's Validate, which reports faults with

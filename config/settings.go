@@ -3,7 +3,6 @@ package config
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -180,24 +179,16 @@ func shown(at string, value reflect.Value, from any) any {
 		}
 		return v.String()
 	case string:
-		return redactURL(v)
+		return secret.RedactUserinfo(v)
 	case []string:
 		redacted := make([]string, len(v))
 		for i := range v {
-			redacted[i] = redactURL(v[i])
+			redacted[i] = secret.RedactUserinfo(v[i])
 		}
 		return redacted
 	default:
 		return v
 	}
-}
-
-// redactURL returns a URL without the password in it, and any other text as it is.
-func redactURL(text string) string {
-	if u, err := url.Parse(text); err == nil && u.User != nil {
-		return u.Redacted()
-	}
-	return text
 }
 
 // FormatSettings returns settings as a TOML file, with the origin of each value beside
