@@ -59,11 +59,6 @@ packages:
 	rm -rf $(BIN)/packages
 	VERSION='$(VERSION)' deploy/package/build $(BIN)/packages
 
-# The Debian packages and RPMs: bin/packages.
-packages:
-	rm -rf $(BIN)/packages
-	VERSION='$(VERSION)' deploy/package/build $(BIN)/packages
-
 # What is published of a version, with checksums: bin/release.
 release: cross image chart packages
 	rm -rf $(BIN)/release

@@ -19,16 +19,8 @@ var (
 // TestLinks: every relative link in a page of the repository leads to a file, and its
 // anchor to a heading.
 func TestLinks(t *testing.T) {
-	var pages []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "deploy/*/*.md", "deploy/*/*/*.md"} {
-		found, err := filepath.Glob("../../" + pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages = append(pages, found...)
-	}
 	checked := 0
-	for _, page := range pages {
+	for _, page := range pages(t) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -75,4 +67,36 @@ func followLink(page, target string) error {
 		}
 	}
 	return fmt.Errorf("no heading has the anchor %q", anchor)
+}
+
+// TestSections: no page has two sections of one name, as a merge leaves them.
+func TestSections(t *testing.T) {
+	section := regexp.MustCompile(`(?m)^##? .+$`)
+	for _, page := range pages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := make(map[string]bool)
+		for _, title := range section.FindAllString(fence.ReplaceAllString(string(text), ""), -1) {
+			if seen[title] {
+				t.Errorf("%s has %q twice", page, title)
+			}
+			seen[title] = true
+		}
+	}
+}
+
+// pages are the pages of the repository.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "deploy/*/*.md", "deploy/*/*/*.md"} {
+		found, err := filepath.Glob("../../" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	return all
 }
