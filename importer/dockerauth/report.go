@@ -2,6 +2,8 @@ package dockerauth
 
 import (
 	"net/netip"
+	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 )
@@ -173,4 +175,51 @@ func (t *aclTranslation) reportUsers() {
 			}
 		}
 	}
+}
+
+// opening says at which ends a regular expression is not anchored, or "".
+func (p *pattern) opening() string {
+	if p == nil || !p.regexp {
+		return ""
+	}
+	source := p.text[1 : len(p.text)-1]
+	parsed, err := syntax.Parse(source, syntax.Perl)
+	if err != nil {
+		return ""
+	}
+	before, after := !edge(parsed, false), !edge(parsed, true)
+	switch {
+	case before && after && regexp.QuoteMeta(source) == source:
+		return "is a regular expression and no folder: it matches wherever the text occurs"
+	case before && after:
+		return "is a regular expression that matches anywhere"
+	case before:
+		return "is a regular expression that is open at the beginning"
+	case after:
+		return "is a regular expression that is open at the end"
+	}
+	return ""
+}
+
+// edge reports whether each text that an expression matches is anchored at its
+// beginning or its end, or is explicitly open there (".*").
+func edge(re *syntax.Regexp, atEnd bool) bool {
+	switch re.Op {
+	case syntax.OpBeginText, syntax.OpBeginLine:
+		return !atEnd
+	case syntax.OpEndText, syntax.OpEndLine:
+		return atEnd
+	case syntax.OpStar, syntax.OpPlus:
+		return re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL
+	case syntax.OpCapture:
+		return edge(re.Sub[0], atEnd)
+	case syntax.OpConcat:
+		if atEnd {
+			return edge(re.Sub[len(re.Sub)-1], true)
+		}
+		return edge(re.Sub[0], false)
+	case syntax.OpAlternate:
+		return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !edge(sub, atEnd) })
+	}
+	return false
 }

@@ -3,7 +3,6 @@ package dockerauth
 import (
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // principal is a person whom docker_auth's file describes wholly: a static user, or
@@ -185,10 +184,4 @@ func (p *pattern) usesAccount() bool {
 	return p != nil && slices.ContainsFunc(p.pieces, func(one piece) bool {
 		return one.variable.kind == accountName || one.variable.kind == capture && one.variable.field == "account"
 	})
-}
-
-// plainGlobMatches reports whether a glob of ours, of users or groups, matches a name
-// where case is ignored.
-func plainGlobMatches(glob []symbol, name string) bool {
-	return globsMeet(glob, symbols(strings.ReplaceAll(name, "*", "\x00"), plainName))
 }
