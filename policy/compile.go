@@ -10,7 +10,8 @@ import (
 // Policy is a compiled set of rules. It is immutable but for its cache of
 // identities, and safe for concurrent use. The zero Policy grants nothing.
 type Policy struct {
-	rules   []*rule
+	rules   []*rule  // in the order of the file
+	ranked  []*rule  // in the order of evaluation
 	actions []string // every action that a rule names; bit n of a set of actions is actions[n]
 	claims  []string // every claim that a placeholder names, as a dotted path, by slot
 
@@ -26,7 +27,8 @@ type Policy struct {
 // rule is a compiled [Rule].
 type rule struct {
 	Rule
-	index int
+	index int // in the file
+	rank  int // in the order of evaluation
 	deny  bool
 
 	users, groups ids  // the entries of the keys, as numbers in Policy.users and groups; empty if the key is left out
@@ -38,7 +40,7 @@ type rule struct {
 	star                       bool      // "*" is among them
 	when                       *condition
 
-	unless ids  // the rules that unless names, by index
+	unless ids  // the rules that unless names, by rank
 	named  bool // the unless of some rule names this one
 
 	byAction bool // it may match for some of the requested actions only: a condition names request.action, its own or that of a rule in unless
@@ -71,16 +73,19 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 	if !checkRules(rules, &c.conditions, fault) {
 		return &Policy{}
 	}
-	for i, r := range rules {
-		compiled, err := c.compileRule(i, r)
+	p.rules = make([]*rule, len(rules))
+	p.ranked = make([]*rule, len(rules))
+	for rank, i := range rankRules(rules) {
+		compiled, err := c.compileRule(i, rules[i])
 		if err != nil {
 			fault(fmt.Sprintf("rule[%d]", i), err.Error())
 			return &Policy{}
 		}
-		p.rules = append(p.rules, compiled)
+		compiled.rank = rank
+		p.rules[i], p.ranked[rank] = compiled, compiled
 	}
 	p.resolveUnless()
-	p.index = newIndex(p.rules, len(p.claims))
+	p.index = newIndex(p.ranked, len(p.claims))
 	p.anonymous = p.newIdentity(names{groups: []string{anonymous}, anonymous: true})
 	for _, c := range p.Claims() {
 		p.referencedClaims = append(p.referencedClaims, c.Path)
@@ -89,20 +94,60 @@ func Compile(rules []Rule, fault func(key, problem string)) *Policy {
 	return p
 }
 
-// resolveUnless turns the names in unless keys into indexes of rules.
-func (p *Policy) resolveUnless() {
-	numbers := make(map[string]int32, len(p.rules))
-	for i, r := range p.rules {
-		numbers[r.Name] = int32(i)
+// rankRules returns the indexes of the rules in the order of their evaluation: by what
+// is in them and not by the order of the file. So a decision does not depend on that
+// even where a limit of the request ends the evaluation of conditions or of lists.
+func rankRules(rules []Rule) []int {
+	ranked := make([]int, len(rules))
+	for i := range ranked {
+		ranked[i] = i
 	}
-	for _, r := range p.rules {
+	slices.SortStableFunc(ranked, func(i, j int) int { return compareRules(rules, i, j) })
+	return ranked
+}
+
+// compareRules compares two rules by what is in them: by their own names, or else by
+// their keys.
+func compareRules(rules []Rule, i, j int) int {
+	a, b := &rules[i], &rules[j]
+	for _, texts := range [...][2]string{{a.ownName(i), b.ownName(j)}, {a.When, b.When}, {a.Effect, b.Effect}} {
+		if c := strings.Compare(texts[0], texts[1]); c != 0 {
+			return c
+		}
+	}
+	for _, lists := range [...][2][]string{
+		{a.Repositories, b.Repositories}, {a.Groups, b.Groups}, {a.Users, b.Users}, {a.Actions, b.Actions},
+		{a.Unless, b.Unless}, {a.Types, b.Types}, {a.Providers, b.Providers}, {a.Services, b.Services},
+	} {
+		if c := slices.Compare(lists[0], lists[1]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// ownName returns the name of the rule at an index, and "" if that is its position.
+func (r *Rule) ownName(index int) string {
+	if strings.HasPrefix(r.Name, "rule[") && r.Name == defaultName(index) {
+		return ""
+	}
+	return r.Name
+}
+
+// resolveUnless turns the names in unless keys into ranks of rules.
+func (p *Policy) resolveUnless() {
+	ranks := make(map[string]int32, len(p.ranked))
+	for rank, r := range p.ranked {
+		ranks[r.Name] = int32(rank)
+	}
+	for _, r := range p.ranked {
 		named := make([]int32, len(r.Unless))
 		for i, name := range r.Unless {
-			named[i] = numbers[name]
-			p.rules[named[i]].named = true
+			named[i] = ranks[name]
+			p.ranked[named[i]].named = true
 		}
 		r.unless = newIDs(named)
-		r.byAction = r.when.namesAction() || slices.ContainsFunc(named, func(n int32) bool { return p.rules[n].when.namesAction() })
+		r.byAction = r.when.namesAction() || slices.ContainsFunc(named, func(n int32) bool { return p.ranked[n].when.namesAction() })
 	}
 }
 

@@ -124,10 +124,10 @@ func (d *decider) matchRules(scope *registry.Scope) {
 	d.finishMatches()
 }
 
-// finishMatches evaluates when and unless of the rules recorded, in the order of
-// the file, and drops those that do not match.
+// finishMatches evaluates when and unless of the rules recorded, by rank, and drops
+// those that do not match. It leaves the others in the order of the file.
 func (d *decider) finishMatches() {
-	slices.SortFunc(d.matches, func(a, b ruleMatch) int { return a.rule.index - b.rule.index })
+	slices.SortFunc(d.matches, func(a, b ruleMatch) int { return a.rule.rank - b.rule.rank })
 	d.sortNamed()
 	kept := d.matches[:0]
 	for _, m := range d.matches {
@@ -136,6 +136,7 @@ func (d *decider) finishMatches() {
 		}
 	}
 	d.matches = kept
+	slices.SortFunc(d.matches, func(a, b ruleMatch) int { return a.rule.index - b.rule.index })
 }
 
 // hasComponent reports whether one of the components of path is component.

@@ -70,7 +70,7 @@ func (p *Policy) reportShadowed(r *rule, report func(key, problem string)) {
 		return
 	}
 	for _, id := range r.unless.all {
-		if named := p.rules[id]; named.shadows(r) {
+		if named := p.ranked[id]; named.shadows(r) {
 			i := slices.Index(r.Unless, named.Name)
 			report(fmt.Sprintf("rule[%d].unless[%d]", r.index, i),
 				fmt.Sprintf("the rule %q never applies: %q covers all that it covers; leave it out, or narrow %q", r.Name, named.Name, named.Name))

@@ -36,15 +36,16 @@ func (d *decider) noteAllNamed() {
 			d.noteNamed(r)
 		}
 	}
+	d.sortNamed()
 }
 
-// sortNamed brings the named rules into the order of the file, each once, however many
-// buckets of the index have it.
+// sortNamed brings the named rules into the order of their ranks, each once, however
+// many buckets of the index have it.
 func (d *decider) sortNamed() {
 	if len(d.named) < 2 {
 		return
 	}
-	slices.SortFunc(d.named, func(a, b namedRule) int { return a.rule.index - b.rule.index })
+	slices.SortFunc(d.named, func(a, b namedRule) int { return a.rule.rank - b.rule.rank })
 	d.named = slices.CompactFunc(d.named, func(a, b namedRule) bool { return a.rule == b.rule })
 }
 
@@ -66,7 +67,7 @@ func (d *decider) coveredBy(r *rule, action string) (by *rule, covered ternary) 
 		if n.cannotCover() || by != nil && n.isSettled() && !n.covers.holds {
 			continue // it cannot change the answer
 		}
-		if !r.unless.has(int32(n.rule.index)) {
+		if !r.unless.has(int32(n.rule.rank)) {
 			continue
 		}
 		got := d.coverage(n, action)
