@@ -55,6 +55,7 @@ func TestErrorsShowNoSecret(t *testing.T) {
 		"[server]\npublic_urls = [\"https://" + canary + "@h\"]",
 		"[server.acme]\ndirectory = \"https://u:1/" + canary + "@h\"",
 		"[audit]\nto = \"syslog+tls://u:" + canary + "@h\"",
+		"[session]\nstore = { file = \"postgres://u:" + canary + "@h/db\" }",
 		"[session]\nstore = \"postgres://u:" + canary + "@h/db\"\nrevalidate = \"x\"",
 		"[session]\nstore = \"postgre://u:" + canary + "@h/db\"",
 		"[session]\nstore = \"" + canary + "\"",

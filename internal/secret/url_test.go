@@ -10,6 +10,8 @@ func TestRedactURLs(t *testing.T) {
 		"ldaps://[::1]:636/a@b":      "ldaps://[::1]:636/a@b",
 		"https://u:p4ss@h/x":         "https://[redacted]@h/x",
 		"https://u:1p4ss@h":          "https://[redacted]@h",
+		"/x/https:/u:p4ss@h":         "/x/https:/[redacted]@h",
+		"C:/x@y":                     "C:/x@y",
 		"https://:p4ss@h":            "https://[redacted]@h",
 		"https://p4ss@h":             "https://[redacted]@h",
 		"//u:p4ss@h":                 "//[redacted]@h",
