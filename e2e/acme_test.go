@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -74,8 +79,9 @@ func TestACME(t *testing.T) {
 	}
 }
 
-// TestACMEStranger: names are those of public_urls alone. A client that asks for another name gets the certificate that is
-// there, and orders none; the port of HTTP-01 answers nothing but challenges.
+// TestACMEStranger: names are those of public_urls alone. A client that asks for another
+// name gets the certificate that is there, and orders none; the port of HTTP-01 answers
+// nothing but challenges.
 func TestACMEStranger(t *testing.T) {
 	t.Parallel()
 	p := newPebble(t)
@@ -116,6 +122,71 @@ func TestACMEStranger(t *testing.T) {
 		if err := again.VerifyHostname(name); err != nil {
 			t.Errorf("after a reload: %v", err)
 		}
+	}
+}
+
+// TestACMEReloadDuringOrder: a reload with another host while an order is in progress is no
+// failure. The certificate of the order is used, and one for both names follows it
+// immediately.
+func TestACMEReloadDuringOrder(t *testing.T) {
+	t.Parallel()
+	p := newPebble(t)
+	s := newACMEServer(t, p, true, "")
+	challenges := fmt.Sprintf("127.0.0.1:%d", p.validation)
+	gate, err := net.Listen("tcp", "127.0.0.1:0") // where pebble validates
+	must(t, err)
+	t.Cleanup(func() { gate.Close() })
+	p.validation = gate.Addr().(*net.TCPAddr).Port
+	text, err := os.ReadFile(s.config)
+	must(t, err)
+	both := strings.Replace(string(text), `public_urls = [`, fmt.Sprintf(`public_urls = ["https://auth2.corp.example:%d", `, s.port), 1)
+	p.start(t)
+	s.run(t)
+	validating, reloaded := make(chan struct{}), make(chan struct{})
+	go func() {
+		begin := sync.OnceFunc(func() { close(validating) })
+		for {
+			from, err := gate.Accept()
+			if err != nil {
+				return
+			}
+			begin()
+			go func() {
+				<-reloaded
+				defer from.Close()
+				if to, err := net.Dial("tcp", challenges); err == nil {
+					defer to.Close()
+					go io.Copy(to, from)
+					io.Copy(from, to)
+				}
+			}()
+		}
+	}()
+	select {
+	case <-validating:
+	case <-time.After(time.Minute):
+		t.Fatal("pebble validates nothing")
+	}
+	must(t, os.WriteFile(s.config, []byte(both), 0o600))
+	s.process.cmd.Process.Signal(syscall.SIGHUP)
+	s.process.await(t, 20*time.Second, func() error {
+		if len(s.logLines("the configuration was reloaded")) == 0 {
+			return errors.New("the configuration was not reloaded")
+		}
+		return nil
+	})
+	close(reloaded)
+	s.process.await(t, time.Minute, func() error {
+		if got := s.logLines("obtained a certificate by ACME"); len(got) != 2 {
+			return fmt.Errorf("the log has %q; want a line for each set of names", got)
+		}
+		return nil
+	})
+	if got := s.logLines("no certificate was obtained by ACME"); len(got) != 0 {
+		t.Errorf("the log has %q", got)
+	}
+	if leaf := s.awaitCertificate(t, p.roots(t), nil); leaf.VerifyHostname("auth2.corp.example") != nil {
+		t.Errorf("the certificate is for %q", leaf.DNSNames)
 	}
 }
 

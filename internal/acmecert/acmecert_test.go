@@ -75,12 +75,13 @@ func TestBackoff(t *testing.T) {
 	refused := fmt.Errorf("order: %w", &acme.Error{StatusCode: http.StatusForbidden})
 	invalid := fmt.Errorf("x: %w", &acme.AuthorizationError{})
 	limited := &acme.Error{StatusCode: http.StatusTooManyRequests, ProblemType: "urn:ietf:params:acme:error:rateLimited", Header: http.Header{"Retry-After": {"36000"}}}
+	forever := &acme.Error{StatusCode: http.StatusTooManyRequests, ProblemType: limited.ProblemType, Header: http.Header{"Retry-After": {"864000000"}}}
 	var b backoff
 	var got []string
-	for _, err := range []error{down, broken, down, refused, invalid, refusal{down}, down, fmt.Errorf("x: %w", limited)} {
+	for _, err := range []error{down, broken, down, refused, invalid, refusal{down}, down, fmt.Errorf("x: %w", limited), forever} {
 		got = append(got, b.after(err).String())
 	}
-	if want := "5s 10s 20s 15m0s 30m0s 1h0m0s 5s 10h0m0s"; strings.Join(got, " ") != want {
+	if want := "5s 10s 20s 15m0s 30m0s 1h0m0s 5s 10h0m0s 24h0m0s"; strings.Join(got, " ") != want {
 		t.Errorf("waits %s, want %s", strings.Join(got, " "), want)
 	}
 	for range 100 {

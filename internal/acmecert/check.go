@@ -2,11 +2,15 @@ package acmecert
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/crypto/acme"
 
 	"shorepass/internal/durable"
 )
@@ -57,12 +61,10 @@ func (c Config) AskDirectory(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer client.HTTPClient.CloseIdleConnections()
-	found, err := client.Discover(ctx)
+	found, err := discover(ctx, client)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("the directory cannot be read: %w", err)
-	case found.NonceURL == "" || found.RegURL == "" || found.OrderURL == "":
-		return "", errors.New("this is not the directory of an ACME server (RFC 8555); correct the URL")
+		return "", err
 	case found.ExternalAccountRequired && c.ExternalAccount.ID == "":
 		return "", ErrExternalAccount
 	case found.Terms == "":
@@ -70,6 +72,25 @@ func (c Config) AskDirectory(ctx context.Context) (string, error) {
 	}
 	return fmt.Sprintf("the directory answers; its terms of service: %q", found.Terms), nil
 }
+
+// discover reads the directory; the client keeps it for its requests.
+func discover(ctx context.Context, client *acme.Client) (acme.Directory, error) {
+	found, err := client.Discover(ctx)
+	_, isSyntax := errors.AsType[*json.SyntaxError](err)
+	_, isType := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case isSyntax, isType, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		err == nil && (found.NonceURL == "" || found.RegURL == "" || found.OrderURL == ""):
+		return found, errNoDirectory
+	case errors.Is(err, context.DeadlineExceeded):
+		return found, fmt.Errorf("the directory does not answer: %w", err)
+	case err != nil:
+		return found, fmt.Errorf("the directory cannot be read: %w", err)
+	}
+	return found, nil
+}
+
+var errNoDirectory = errors.New("this is not the directory of an ACME server (RFC 8555); correct the URL")
 
 // ErrExternalAccount means that the directory requires an external account.
 var ErrExternalAccount = errors.New("the directory requires an external account; ask its operator for a key identifier and a MAC key")

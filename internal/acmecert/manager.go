@@ -149,19 +149,17 @@ func (m *Manager) attempt(ctx context.Context, failures *backoff) time.Time {
 	m.mu.RLock()
 	names := m.names
 	m.mu.RUnlock()
-	err := m.obtain(ctx, names)
-	next := m.due()
-	if err == nil && !time.Now().Before(next) {
+	leaf, err := m.obtain(ctx, names)
+	if err == nil && !time.Now().Before(renewAt(leaf)) {
 		err = errClock
 	}
 	if err == nil {
 		*failures = backoff{}
-		m.log.Info("obtained a certificate by ACME", "names", names, "file", m.files.certificate, "next_order", inUTC(next))
+		m.log.Info("obtained a certificate by ACME", "names", names, "file", m.files.certificate, "next_order", inUTC(renewAt(leaf)))
 		m.changed()
-		return next
 	}
-	if ctx.Err() != nil {
-		return next
+	if err == nil || ctx.Err() != nil {
+		return m.due() // now, if the names were replaced meanwhile
 	}
 	wait := failures.after(err)
 	attrs := []any{"directory", m.cfg.Directory, "names", names, "error", shorten(err), "retry_in", wait, "serving", "no certificate; handshakes fail"}

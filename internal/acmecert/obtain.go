@@ -55,34 +55,37 @@ func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // obtain orders a certificate for names, proves them, stores the certificate and puts it in
-// use.
-func (m *Manager) obtain(ctx context.Context, names []string) error {
+// use. It returns the leaf.
+func (m *Manager) obtain(ctx context.Context, names []string) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
 	client, err := m.cfg.newClient()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer client.HTTPClient.CloseIdleConnections()
 	account, err := m.files.accountKey()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if _, err := discover(ctx, client); err != nil {
+		return nil, err
 	}
 	client.Key = account
 	if err := m.register(ctx, client); err != nil {
-		return fmt.Errorf("register the account: %w", err)
+		return nil, fmt.Errorf("register the account: %w", err)
 	}
 	order, err := client.AuthorizeOrder(ctx, acme.DomainIDs(names...))
 	if err != nil {
-		return fmt.Errorf("order a certificate: %w", err)
+		return nil, fmt.Errorf("order a certificate: %w", err)
 	}
 	for _, url := range order.AuthzURLs {
 		if err := m.authorize(ctx, client, url, names); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if order, err = client.WaitOrder(ctx, order.URI); err != nil {
-		return fmt.Errorf("wait for the order: %w", err)
+		return nil, fmt.Errorf("wait for the order: %w", err)
 	}
 	return m.finalize(ctx, client, order, names)
 }
@@ -202,31 +205,32 @@ func publishIn[V any](m *Manager, in map[string]V, key string, value V) (withdra
 }
 
 // finalize lets the directory sign a new key, stores the certificate and puts it in use.
-func (m *Manager) finalize(ctx context.Context, client *acme.Client, order *acme.Order, names []string) error {
+// It returns the leaf.
+func (m *Manager) finalize(ctx context.Context, client *acme.Client, order *acme.Order, names []string) (*x509.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: names}, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	chain, _, err := client.CreateCertFromOrder(ctx, order, request, true)
 	if err != nil {
-		return fmt.Errorf("finalize the order: %w", err)
+		return nil, fmt.Errorf("finalize the order: %w", err)
 	}
 	if err := checkIssued(chain, names); err != nil {
-		return err
+		return nil, err
 	}
 	pair, err := m.files.writeCertificate(chain, key)
 	if pair == nil {
-		return err
+		return nil, err
 	}
 	if err != nil { // no error of the order: another one would not store its certificate either
 		m.log.Error("the certificate obtained by ACME was not stored; it is in use, and the next start orders another", "error", err)
 	}
 	m.use(pair)
-	return nil
+	return pair.Leaf, nil
 }
 
 // checkIssued refuses a certificate that lacks a name. That it is for our key is checked

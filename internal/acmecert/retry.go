@@ -23,6 +23,9 @@ const (
 	// validations of a name in an hour.
 	firstRetryRefused   = 15 * time.Minute
 	longestRetryRefused = 6 * time.Hour
+
+	// A rate limit is waited for as long as the directory says, up to this.
+	longestRateLimit = 24 * time.Hour
 )
 
 // backoff counts consecutive failures of one kind; its zero value counts none.
@@ -45,7 +48,7 @@ func (b *backoff) after(err error) time.Duration {
 	wait := min(first<<min(b.failures, 10), longest)
 	b.failures++
 	if asked, ok := acme.RateLimit(rateLimited(err)); ok {
-		wait = max(wait, asked)
+		wait = max(wait, min(asked, longestRateLimit))
 	}
 	return wait
 }
