@@ -54,9 +54,9 @@ func readYAML(t *testing.T, name string, into any) {
 type dashboard struct {
 	Templating struct {
 		List []struct {
-			Name, Type string
-			Query      any
-			Datasource any
+			Name, Type, AllValue string
+			Query                any
+			Datasource           any
 		}
 	}
 	Annotations struct{ List []struct{ Expr string } }
@@ -240,6 +240,11 @@ func TestDashboard(t *testing.T) {
 		defined[v.Name] = true
 		if n := strings.Count(text, "$"+v.Name) + strings.Count(text, "${"+v.Name+"}"); n < 2 {
 			t.Errorf("the variable %s is not used", v.Name)
+		}
+		// With ".*" for all jobs, up and process_… would be those of everything that
+		// Prometheus scrapes. Without it Grafana lists the jobs of the query.
+		if v.Name == "job" && v.AllValue != "" {
+			t.Errorf("all jobs are %q, which are not only those of shorepass", v.AllValue)
 		}
 	}
 	for _, used := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(text, -1) {
