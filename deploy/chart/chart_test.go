@@ -172,6 +172,16 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// TestNumberAsReleaseName: a label's value is text.
+func TestNumberAsReleaseName(t *testing.T) {
+	t.Parallel()
+	out, err := helm(t, "template", "123", "shorepass", "-f", postgresExample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decode(t, out)
+}
+
 // notes returns what helm prints after an installation.
 func notes(t *testing.T, args ...string) string {
 	t.Helper()

@@ -42,6 +42,7 @@ func TestValuesRefused(t *testing.T) {
 		{"a sealing key", postgresExample, `seal_key = { file = "seal.key" } => seal_key="c2VhbA=="`, "config: seal_key is a secret in place"},
 		{"a password's hash", sqliteExample, `bind_dn => password = "$2y$10$abc"  # bind_dn`, "config: password is a secret in place (a password's hash too"},
 		{"the database's password", postgresExample, `store = { file = "store.url" } => store = "postgres://shorepass:hunter2@db.corp.example/shorepass"`, "config: session.store holds a password"},
+		{"a database's password with a quote", postgresExample, `store = { file = "store.url" } => store = "postgres://shorepass:hun'ter2@db.corp.example/shorepass"`, "config: session.store holds a password"},
 		{"the database's password as a parameter", postgresExample, `store = { file = "store.url" } => store = "postgres://db.corp.example/shorepass?sslmode=require&password=hunter2"`, "config: session.store holds a password"},
 		{"a private key", sqliteExample, `podAnnotations: {key: "-----BEGIN EC PRIVATE KEY-----"}`, "a value holds a private key"},
 		{"a token of ours", sqliteExample, `podAnnotations: {token: sp_r_AbCdEfGhIjKlMnOpQrSt}`, "a value holds a token of shorepass"},
@@ -119,6 +120,18 @@ func TestEverySecretIsRefused(t *testing.T) {
 				t.Errorf("%s in values: %v", text, err)
 			}
 		}
+	}
+}
+
+// TestSecretInEnvironmentIsRefused: config reads nothing but secrets from variables, so
+// one that it reads must be from a Secret, however it is called.
+func TestSecretInEnvironmentIsRefused(t *testing.T) {
+	t.Parallel()
+	config := change(t, postgresExample, `store = { file = "store.url" } => store = { env = "STORE" }`)
+	env := change(t, postgresExample, `env: [{name: STORE, value: "postgres://shorepass:hunter2@db.corp.example/shorepass"}, {name: LDAP_PASSWORD, valueFrom: {secretKeyRef: {name: ldap, key: password}}}]`)
+	_, err := render(t, append(config, env[2:]...)...)
+	if err == nil || !strings.Contains(err.Error(), "env: config reads a secret from STORE") || strings.Contains(err.Error(), "hunter2") {
+		t.Error(err)
 	}
 }
 

@@ -66,7 +66,7 @@ A table's header stands at the beginning of a line. */}}
 {{- if regexMatch "[\"']$" $account -}}
 {{- fail (printf "config: acme.external_account.key is a secret in place. %s" $cure) -}}
 {{- end -}}
-{{- if regexMatch "postgres(ql)?://([^\\s\"'/@]*:[^\\s\"'@]*@|[^\\s\"']*[?&]password=)" $text -}}
+{{- if regexMatch "postgres(ql)?://([^\\s\"/@]*:[^\\s\"@]*@|[^\\s\"]*[?&]password=)" $text -}}
 {{- fail (printf "config: session.store holds a password. %s" $cure) -}}
 {{- end -}}
 {{- if regexMatch "PRIVATE KEY-----" (toJson .Values) -}}
@@ -112,11 +112,18 @@ A table's header stands at the beginning of a line. */}}
 {{- end -}}
 {{- end -}}
 {{- $env := list -}}
-{{- range .Values.env -}}{{- $env = append $env .name -}}{{- end -}}
+{{- $inPlace := list -}}
+{{- range .Values.env -}}
+{{- $env = append $env .name -}}
+{{- if hasKey . "value" -}}{{- $inPlace = append $inPlace .name -}}{{- end -}}
+{{- end -}}
 {{- range regexFindAll "\\benv[ \\t]*=[ \\t]*[\"'][^\"']+[\"']" $text -1 -}}
 {{- $name := regexReplaceAll "^.*=[ \\t]*[\"']([^\"']*)[\"']$" . "${1}" -}}
 {{- if not (has $name $env) -}}
 {{- fail (printf "config reads the environment variable %s, which is not in env; add it there with the Secret that has it" $name) -}}
+{{- end -}}
+{{- if has $name $inPlace -}}
+{{- fail (printf "env: config reads a secret from %s, and Helm stores values in the cluster: put it into a Secret, and write valueFrom.secretKeyRef in the place of value" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

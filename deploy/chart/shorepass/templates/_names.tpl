@@ -8,7 +8,7 @@
 {{/* The labels that select the pods of the server. They never change. */}}
 {{- define "shorepass.selector" -}}
 app.kubernetes.io/name: shorepass
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: server
 {{- end -}}
 
