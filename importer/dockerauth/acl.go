@@ -50,8 +50,16 @@ type aclTranslation struct {
 
 func newACLTranslation(entries []Entry, who Identities) *aclTranslation {
 	t := &aclTranslation{
-		who: who, labels: map[string]bool{}, byName: map[string][]principal{}, byFoldedName: map[string][]principal{},
-		covered: map[string][]principal{}, compiled: map[string]*regexp.Regexp{}, byComponent: map[string][]*aclEntry{}, possibleNames: map[string]bool{}, actions: map[string]bool{},
+		who:           who,
+		labels:        map[string]bool{},
+		types:         []string{"repository", "registry"},
+		byName:        map[string][]principal{},
+		byFoldedName:  map[string][]principal{},
+		covered:       map[string][]principal{},
+		compiled:      map[string]*regexp.Regexp{},
+		byComponent:   map[string][]*aclEntry{},
+		possibleNames: map[string]bool{},
+		actions:       map[string]bool{},
 	}
 	for _, u := range who.Users {
 		p := principal{name: u.Name, labels: u.Labels}
@@ -68,7 +76,6 @@ func newACLTranslation(entries []Entry, who Identities) *aclTranslation {
 	for _, label := range who.DirectoryLabels {
 		t.labels[label] = true
 	}
-	t.types = []string{"repository", "registry"}
 	for i, e := range entries {
 		t.entries = append(t.entries, parseEntry(i+1, e))
 		if kind := e.Match.Type; kind != nil && typeSyntax.MatchString(*kind) && !slices.Contains(t.types, *kind) {

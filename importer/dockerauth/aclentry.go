@@ -20,6 +20,18 @@ type aclEntry struct {
 	failed                       bool         // it has no equal, so its rules deny
 }
 
+// fieldPattern is the pattern of a field of a request.
+type fieldPattern struct {
+	field string // "account", "type", "name" or "service"
+	*pattern
+}
+
+// patterns returns the patterns of an entry that are there, but those of labels.
+func (e *aclEntry) patterns() []fieldPattern {
+	all := []fieldPattern{{"account", e.account}, {"type", e.kind}, {"name", e.name}, {"service", e.service}}
+	return slices.DeleteFunc(all, func(f fieldPattern) bool { return f.pattern == nil })
+}
+
 // labelCondition is a condition on one label: some value of it matches.
 type labelCondition struct {
 	label   string

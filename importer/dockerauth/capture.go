@@ -42,7 +42,7 @@ func (t *aclTranslation) ownByNameCapture(e *aclEntry, kinds []string, who princ
 	s.people(who)
 	d := draft{types: kinds}
 	s.apply(&d)
-	t.address(e, &d)
+	d.address(e)
 	if !t.service(e, &d) {
 		return nil, false
 	}

@@ -90,6 +90,24 @@ func (x expression) celText() (string, bool) {
 	return x.celConcatenation(s)
 }
 
+// withAccount returns the only text that an expression matches whose holes are the
+// account.
+func (x expression) withAccount(account string) (string, bool) {
+	s, ok := x.sequence()
+	if !ok || slices.ContainsFunc(s, func(e element) bool { return e.kind != character }) {
+		return "", false
+	}
+	var b strings.Builder
+	for _, e := range s {
+		if e.r >= firstHole {
+			b.WriteString(account)
+		} else {
+			b.WriteRune(e.r)
+		}
+	}
+	return b.String(), true
+}
+
 // celCondition returns the condition that a text matches an expression whose holes have
 // nothing but text around them.
 func (x expression) celCondition(text string) (string, bool) {
@@ -97,6 +115,11 @@ func (x expression) celCondition(text string) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	return x.celComparison(text, s)
+}
+
+// celComparison is [expression.celCondition] for the sequence of the expression.
+func (x expression) celComparison(text string, s []element) (string, bool) {
 	format := "%s == %s"
 	before := len(s) > 0 && s[0].kind == anything
 	after := len(s) > 0 && s[len(s)-1].kind == anything
@@ -113,49 +136,26 @@ func (x expression) celCondition(text string) (string, bool) {
 }
 
 // serviceCondition returns the condition that compares the service with its part of the
-// name. The globs of the name see to the rest: text, and one wildcard at the end.
+// name. The globs of the name compare the rest: text, and one wildcard at the end.
 func (x expression) serviceCondition() (string, bool) {
 	s, ok := x.sequence()
 	if !ok {
 		return "", false
 	}
 	if n := len(s); n > 0 && (s[n-1].kind == component || s[n-1].kind == component1 && wholeComponent(s, n-1)) {
-		s = s[:n-1]
-		value, ok := x.celConcatenation(s)
+		value, ok := x.celConcatenation(s[:n-1])
 		return "request.repository.startsWith(" + value + ")", ok
 	}
 	if n := len(s); n > 0 && s[n-1].kind == anything1 && wholeComponent(s, n-1) {
 		s[n-1].kind = anything
 	}
-	return expressionOf(s, x.holes)
+	return x.celComparison("request.repository", s)
 }
 
-// expressionOf is celCondition for the name and a sequence that is there already.
-func expressionOf(s []element, holes []variable) (string, bool) {
-	x := expression{holes: holes}
-	format := "request.repository == %s"
-	before := len(s) > 0 && s[0].kind == anything
-	after := len(s) > 0 && s[len(s)-1].kind == anything
-	switch {
-	case before && after:
-		format, s = "request.repository.contains(%s)", s[1:max(1, len(s)-1)]
-	case before:
-		format, s = "request.repository.endsWith(%s)", s[1:]
-	case after:
-		format, s = "request.repository.startsWith(%s)", s[:len(s)-1]
-	}
-	value, ok := x.celConcatenation(s)
-	return fmt.Sprintf(format, value), ok
-}
-
-// withoutHole returns a function that returns, for the value that a text must have, the
-// text of the only hole: it is the hole itself that must be the value.
-func (x expression) withoutHole() (func(value string) string, bool) {
+// isHole reports whether an expression is its only hole, with no text around it.
+func (x expression) isHole() bool {
 	s, ok := x.sequence()
-	if !ok || len(s) != 1 || s[0].kind != character || s[0].r != firstHole {
-		return nil, false
-	}
-	return func(value string) string { return value }, true
+	return ok && len(s) == 1 && s[0].kind == character && s[0].r == firstHole
 }
 
 // labelList returns the list of a label's values in conditions, and the condition that

@@ -1,11 +1,23 @@
 // Package dockerauth translates a configuration of docker_auth
 // (https://github.com/cesanta/docker_auth) into one of ours.
 //
-// docker_auth's ACL is a list of entries of which the first that matches decides.
-// A rule of ours says the same with unless, which names the rules of the entries
-// above it. What has no equal here, or would behave in another way, is a [Finding]
-// with the line of the file; where a faithful translation would open a registry,
-// the finding is a refusal, and there is no configuration at all.
+// docker_auth's ACL is a list of entries of which the first that matches decides. A rule
+// of ours says the same with unless, which names the rules of the entries above it. An
+// entry becomes rules in four steps:
+//
+//  1. Its patterns are parsed into text and variables (parsePattern), and each pattern
+//     becomes a regular expression, in which a variable without a value is a hole.
+//  2. What it says of the person, the service and the name becomes a draft: keys where
+//     globs match the same names as the expression, conditions (when) where they do not.
+//     What keys and conditions cannot say of all people is written out for each static
+//     user.
+//  3. Drafts that differ in one key are merged into one rule (mergeDrafts).
+//  4. When all entries are rules, those that may cover the same request are put in order
+//     by unless (ordered).
+//
+// What has no equal here, or would behave in another way, is a [Finding] with the line of
+// the file. Where a faithful translation would open a registry, the finding is a refusal,
+// and there is no configuration at all.
 package dockerauth
 
 import "shorepass/policy"
@@ -31,13 +43,13 @@ type Match struct {
 
 // User is an entry of docker_auth's users.
 type User struct {
-	Line   int
-	Name   string
+	Line   int    // in the file, from 1
+	Name   string // as written; "" is a request without credentials
 	Labels map[string][]string
 }
 
-// Identities is what the people of the imported configuration have: who they are is
-// translated before the ACL that names them.
+// Identities describes the people whom an ACL is for: the static users, those of the
+// directory, and requests without credentials.
 type Identities struct {
 	Users []User // the static users, who become those of a provider of kind "file"
 
@@ -71,7 +83,8 @@ type Rule struct {
 	Comment string // may have several lines
 }
 
-// Finding is something that the translation has to say of a line.
+// Finding is one result of a translation: what differs, or may not be what was meant, in
+// one line of what is imported.
 type Finding struct {
 	File     string // the file of Line; empty for the configuration
 	Line     int    // from 1; 0 concerns the file as a whole

@@ -36,7 +36,7 @@ func Import(in Input, kinds config.Kinds) (text string, findings []Finding, err 
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", in.Name, err)
 	}
-	t := &translation{r: r, name: in.Name, services: compact(in.Services), mongoACL: in.ACL != nil, mongoUsers: in.Users != nil}
+	t := &translation{r: r, name: in.Name, services: unique(in.Services), mongoACL: in.ACL != nil, mongoUsers: in.Users != nil}
 	if r.isChart(root) {
 		t.file = r.readChart(root)
 	} else {
@@ -273,8 +273,8 @@ func (f Finding) place() string {
 	return fmt.Sprintf("%s:%d: ", filepath.Base(f.File), f.Line)
 }
 
-// compact returns the texts without those that are there twice.
-func compact(texts []string) []string {
+// unique returns the texts, each once.
+func unique(texts []string) []string {
 	var all []string
 	for _, text := range texts {
 		if !slices.Contains(all, text) {

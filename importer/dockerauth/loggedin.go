@@ -104,7 +104,8 @@ func (t *aclTranslation) general(e *aclEntry, kinds []string, covered []principa
 		subject.exclude(covered)
 	}
 	subject.apply(&d)
-	if !t.address(e, &d) || !t.service(e, &d) {
+	d.address(e)
+	if !t.service(e, &d) {
 		return nil, false
 	}
 	return t.names(e, d, kinds[0])
@@ -146,9 +147,7 @@ func (t *aclTranslation) own(e *aclEntry, kinds []string, who principal, rest bo
 	if e.kind != nil && !t.anyMatches(e, e.kind, who, kinds[0], kinds) {
 		return nil, true
 	}
-	if !t.address(e, &d) {
-		return nil, true
-	}
+	d.address(e)
 	drafts, ok := t.ownServices(e, d, who, kinds[0])
 	if !ok {
 		return nil, false

@@ -61,62 +61,75 @@ var pathComponent = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
 var claimSyntax = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // namesOf returns drafts that cover the names that some expressions match. A hole is
-// filled with its placeholder, or compared in a condition if it is the service.
+// filled with its placeholder, or compared in a condition if it is the service. The names
+// that need no condition are in one draft.
 func (t *aclTranslation) namesOf(all []expression, d draft, placeholders []string) ([]draft, bool) {
 	var drafts []draft
-	plain := -1 // the draft of the names that need no condition
+	plain := -1 // the draft without a condition on the name
 	for _, x := range all {
-		if len(placeholders) == 0 && slices.ContainsFunc(x.holes, func(v variable) bool { return v.kind != serviceName }) {
-			return nil, false
-		}
 		next := d.clone()
 		globs, exact := x.globs(pathName)
-		service := slices.ContainsFunc(x.holes, func(v variable) bool { return v.kind == serviceName })
-		switch {
-		case service:
-			condition, ok := x.serviceCondition()
-			if !ok {
-				return nil, false
-			}
-			next.when = append(next.when, condition)
-		case !exact && len(x.holes) > 0:
+		conditions := len(next.when)
+		if !next.nameCondition(x, exact, placeholders) {
 			return nil, false
-		case !exact:
-			next.when = append(next.when, "request.repository.matches("+celRegexp(x.source)+")")
 		}
-		for _, g := range globs {
-			filled := g
-			for i, hole := range x.holes {
-				value := "*"
-				if hole.kind != serviceName && i < len(placeholders) {
-					value = placeholders[i]
-				}
-				filled = strings.ReplaceAll(filled, string(firstHole+rune(i)), value)
-			}
-			filled = joinAsterisks(filled)
-			if t.possible(filled, d.types) {
-				next.repositories = append(next.repositories, filled)
-			}
-		}
-		if len(next.repositories) == 0 {
-			continue
-		}
+		conditional := len(next.when) > conditions
+		next.repositories = t.fillGlobs(globs, x.holes, placeholders, d.types)
 		next.shape = next.repositories
-		if exact && !service && plain >= 0 {
-			for _, g := range next.repositories {
-				if !slices.Contains(drafts[plain].repositories, g) {
-					drafts[plain].repositories = append(drafts[plain].repositories, g)
-				}
-			}
-			drafts[plain].shape = drafts[plain].repositories
-			continue
-		}
-		if exact && !service {
+		switch {
+		case len(next.repositories) == 0:
+		case conditional:
+			drafts = append(drafts, next)
+		case plain < 0:
 			plain = len(drafts)
+			drafts = append(drafts, next)
+		default:
+			m := &drafts[plain]
+			m.repositories = unique(append(m.repositories, next.repositories...))
+			m.shape = m.repositories
 		}
-		drafts = append(drafts, next)
 	}
 	return drafts, true
+}
+
+// nameCondition adds the condition on the name to a draft, if the globs of the expression
+// are not exact or it has the service. It reports whether our keys can say it.
+func (d *draft) nameCondition(x expression, exact bool, placeholders []string) bool {
+	isService := func(v variable) bool { return v.kind == serviceName }
+	service := slices.ContainsFunc(x.holes, isService)
+	switch {
+	case len(placeholders) == 0 && slices.ContainsFunc(x.holes, func(v variable) bool { return !isService(v) }):
+		return false
+	case service:
+		condition, ok := x.serviceCondition()
+		d.when = append(d.when, condition)
+		return ok
+	case exact:
+		return true
+	case len(x.holes) > 0:
+		return false
+	}
+	d.when = append(d.when, "request.repository.matches("+celRegexp(x.source)+")")
+	return true
+}
+
+// fillGlobs returns the globs with the placeholders in the place of the holes, without
+// those that match no name of these types. The service is any one component.
+func (t *aclTranslation) fillGlobs(globs []string, holes []variable, placeholders, types []string) []string {
+	var all []string
+	for _, g := range globs {
+		for i, hole := range holes {
+			value := "*"
+			if hole.kind != serviceName && i < len(placeholders) {
+				value = placeholders[i]
+			}
+			g = strings.ReplaceAll(g, string(firstHole+rune(i)), value)
+		}
+		if g = joinAsterisks(g); t.possible(g, types) {
+			all = append(all, g)
+		}
+	}
+	return all
 }
 
 // joinAsterisks returns a glob with wildcards side by side made one.

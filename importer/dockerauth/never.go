@@ -7,18 +7,12 @@ import (
 
 // whyNever says why an entry without rules never matches.
 func (t *aclTranslation) whyNever(e *aclEntry) string {
-	for _, f := range []struct {
-		name string
-		p    *pattern
-	}{{"account", e.account}, {"type", e.kind}, {"name", e.name}, {"service", e.service}} {
-		if f.p == nil {
-			continue
+	for _, f := range e.patterns() {
+		if _, ok := f.fill(noValue); !ok {
+			return f.field + " is a broken pattern"
 		}
-		if _, ok := f.p.fill(noValue); !ok {
-			return f.name + " is a broken pattern"
-		}
-		if unfilled.MatchString(strings.Join(f.p.texts(), "\x00")) {
-			return "docker_auth does not fill in a variable of " + f.name + ", which stays as it is written"
+		if unfilled.MatchString(strings.Join(f.texts(), "\x00")) {
+			return "docker_auth does not fill in a variable of " + f.field + ", which stays as it is written"
 		}
 	}
 	for _, c := range e.labels {

@@ -88,10 +88,10 @@ func (t *translation) writeOpenIDExamples() {
 			{key: "users", value: inline("claim", quote(cmp.Or(table.userClaim.text, "email")))},
 		}
 		if table.domain.text != "" {
-			rows = append(rows, row{key: "match", value: list1([]string{"*@" + table.domain.text})})
+			rows = append(rows, row{key: "match", value: inlineList([]string{"*@" + table.domain.text})})
 		}
 		if len(table.labelClaims) > 0 {
-			rows = append(rows, row{key: "claims", value: list1(table.labelClaims)})
+			rows = append(rows, row{key: "claims", value: inlineList(table.labelClaims)})
 		}
 		for i := range rows {
 			rows[i].off = true

@@ -161,7 +161,7 @@ func (t *translation) writePerson(p person) {
 				rows = append(rows, row{key: "groups", value: list(groups)})
 			}
 		default:
-			claims = append(claims, key(label), list1(values))
+			claims = append(claims, key(label), inlineList(values))
 		}
 	}
 	if len(claims) > 0 {
@@ -172,15 +172,6 @@ func (t *translation) writePerson(p person) {
 	}
 	t.out.table("[[provider.user]]", rows)
 	t.out.blank()
-}
-
-// list1 formats an array on one line, as an inline table needs it.
-func list1(texts []string) string {
-	quoted := make([]string, len(texts))
-	for i, text := range texts {
-		quoted[i] = quote(text)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // groups returns the values of the group label that can be names of groups.

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// principal is a person whom docker_auth's file describes wholly: a static user, or
-// requests without credentials.
+// principal is the subject of a request whose name and labels the file has: a static
+// user, or a request without credentials.
 type principal struct {
 	name      string
 	anonymous bool

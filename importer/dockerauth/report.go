@@ -18,12 +18,9 @@ func (t *aclTranslation) report(e *aclEntry) {
 	if e.network.IsValid() {
 		t.reportAddress(e)
 	}
-	for _, f := range []struct {
-		name string
-		p    *pattern
-	}{{"account", e.account}, {"type", e.kind}, {"name", e.name}, {"service", e.service}} {
-		if opening := f.p.opening(); opening != "" {
-			t.note(e.Line, Noted, "%s %q %s", f.name, f.p.text, opening)
+	for _, f := range e.patterns() {
+		if open := f.openEnds(); open != "" {
+			t.note(e.Line, Noted, "%s %q %s", f.field, f.text, open)
 		}
 	}
 }
@@ -38,14 +35,18 @@ func (t *aclTranslation) reportPerson(e *aclEntry) {
 		t.note(e.Line, Noted, "labels is empty, which is no condition at all")
 	}
 	if e.account != nil && e.account.text != "" && !e.account.fromRequest() && t.anyMatches(e, e.account, principal{anonymous: true}, "repository", []string{""}) {
-		t.note(e.Line, Noted, "account %q also matches requests without credentials%s", e.account.text, map[bool]string{true: ", and no account with a slash"}[e.account.noSlash()])
+		slash := ""
+		if e.account.noSlash() {
+			slash = ", and no account with a slash"
+		}
+		t.note(e.Line, Noted, "account %q also matches requests without credentials%s", e.account.text, slash)
 	}
 	if e.account != nil && t.who.Directory && len(e.Actions) == 0 {
 		t.note(e.Line, Changed, "account %q also covers the name in other case, which docker_auth lets pass: accounts are the directory's here", e.account.text)
 	}
 	for _, c := range e.labels {
-		if opening := c.pattern.opening(); opening != "" {
-			t.note(e.Line, Noted, "label %s: %q %s", c.label, c.pattern.text, opening)
+		if open := c.pattern.openEnds(); open != "" {
+			t.note(e.Line, Noted, "label %s: %q %s", c.label, c.pattern.text, open)
 		}
 		if c.pattern.text == "" {
 			t.note(e.Line, Noted, "label %s: \"\" matches an empty value, and not a label that is missing", c.label)
@@ -96,9 +97,11 @@ func (t *aclTranslation) reportVariables(e *aclEntry) {
 			t.note(e.Line, Changed, "%q: docker_auth takes captured text for a pattern; here it is text", f.text)
 		}
 		if _, whole := f.wholeLabel(); whole {
-			t.note(e.Line, map[bool]Severity{false: Noted, true: Changed}[t.who.Directory],
-				"%q: the values of the label are patterns; those of static users are written out for each user%s", f.text,
-				map[bool]string{true: ", and those of the directory are names here"}[t.who.Directory])
+			severity, directory := Noted, ""
+			if t.who.Directory {
+				severity, directory = Changed, ", and those of the directory are names here"
+			}
+			t.note(e.Line, severity, "%q: the values of the label are patterns; those of static users are written out for each user%s", f.text, directory)
 		} else if f.has(labelValue) && f.regexp {
 			t.note(e.Line, Changed, "%q: docker_auth takes the label's values for parts of the expression; here they are text", f.text)
 		}
@@ -152,20 +155,7 @@ func (t *aclTranslation) reportAddress(e *aclEntry) {
 
 // reportUsers reports label values of static users that docker_auth takes for patterns.
 func (t *aclTranslation) reportUsers() {
-	inserted := map[string]bool{}
-	for i := range t.entries {
-		e := &t.entries[i]
-		for _, p := range []*pattern{e.account, e.kind, e.name, e.service} {
-			if p == nil {
-				continue
-			}
-			for _, one := range p.pieces {
-				if _, whole := p.wholeLabel(); one.variable.kind == labelValue && !whole {
-					inserted[one.variable.name] = true
-				}
-			}
-		}
-	}
+	inserted := t.insertedLabels()
 	for _, u := range t.who.Users {
 		for label, values := range u.Labels {
 			for _, v := range values {
@@ -177,9 +167,27 @@ func (t *aclTranslation) reportUsers() {
 	}
 }
 
-// opening says at which ends a regular expression is not anchored, or "".
-func (p *pattern) opening() string {
-	if p == nil || !p.regexp {
+// insertedLabels returns the labels whose values are parts of some pattern.
+func (t *aclTranslation) insertedLabels() map[string]bool {
+	inserted := map[string]bool{}
+	for i := range t.entries {
+		for _, f := range t.entries[i].patterns() {
+			if _, whole := f.wholeLabel(); whole {
+				continue
+			}
+			for _, one := range f.pieces {
+				if one.variable.kind == labelValue {
+					inserted[one.variable.name] = true
+				}
+			}
+		}
+	}
+	return inserted
+}
+
+// openEnds says at which ends a regular expression is not anchored, or "".
+func (p *pattern) openEnds() string {
+	if !p.regexp {
 		return ""
 	}
 	source := p.text[1 : len(p.text)-1]
@@ -187,7 +195,7 @@ func (p *pattern) opening() string {
 	if err != nil {
 		return ""
 	}
-	before, after := !edge(parsed, false), !edge(parsed, true)
+	before, after := !isAnchored(parsed, false), !isAnchored(parsed, true)
 	switch {
 	case before && after && regexp.QuoteMeta(source) == source:
 		return "is a regular expression and no folder: it matches wherever the text occurs"
@@ -201,9 +209,9 @@ func (p *pattern) opening() string {
 	return ""
 }
 
-// edge reports whether each text that an expression matches is anchored at its
+// isAnchored reports whether each text that an expression matches is anchored at its
 // beginning or its end, or is explicitly open there (".*").
-func edge(re *syntax.Regexp, atEnd bool) bool {
+func isAnchored(re *syntax.Regexp, atEnd bool) bool {
 	switch re.Op {
 	case syntax.OpBeginText, syntax.OpBeginLine:
 		return !atEnd
@@ -212,14 +220,14 @@ func edge(re *syntax.Regexp, atEnd bool) bool {
 	case syntax.OpStar, syntax.OpPlus:
 		return re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL
 	case syntax.OpCapture:
-		return edge(re.Sub[0], atEnd)
+		return isAnchored(re.Sub[0], atEnd)
 	case syntax.OpConcat:
 		if atEnd {
-			return edge(re.Sub[len(re.Sub)-1], true)
+			return isAnchored(re.Sub[len(re.Sub)-1], true)
 		}
-		return edge(re.Sub[0], false)
+		return isAnchored(re.Sub[0], false)
 	case syntax.OpAlternate:
-		return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !edge(sub, atEnd) })
+		return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !isAnchored(sub, atEnd) })
 	}
 	return false
 }

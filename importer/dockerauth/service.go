@@ -5,12 +5,11 @@ import (
 	"strings"
 )
 
-// address adds the condition on the address to a draft.
-func (t *aclTranslation) address(e *aclEntry, d *draft) bool {
+// address adds the condition of an entry on the address to a draft.
+func (d *draft) address(e *aclEntry) {
 	if e.network.IsValid() {
 		d.when = append(d.when, fmt.Sprintf("cidr(%q).containsIP(request.address)", e.network))
 	}
-	return true
 }
 
 // service adds the condition on the service to a draft.
@@ -32,11 +31,11 @@ func (t *aclTranslation) serviceOf(x expression, d *draft) bool {
 		return true
 	}
 	if len(x.holes) == 1 && x.holes[0].kind == labelValue {
-		text, ok := x.withoutHole()
-		if ok {
-			d.when = append(d.when, t.labelHas(x.holes[0].name, text("request.service")))
+		if !x.isHole() {
+			return false
 		}
-		return ok
+		d.when = append(d.when, t.labelHas(x.holes[0].name, "request.service"))
+		return true
 	}
 	if len(x.holes) > 0 {
 		return false

@@ -2,7 +2,6 @@ package dockerauth
 
 import (
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode"
@@ -169,7 +168,7 @@ func (t *aclTranslation) account(e *aclEntry, s *subject) bool {
 	case e.account.noSlash():
 		s.when = append(s.when, `!user.contains("/")`)
 		s.matches = append(s.matches, func(who principal) bool { return !strings.Contains(who.name, "/") })
-	case t.isAnyName(made):
+	case anyName.MatchString(made.source):
 	default:
 		s.when = append(s.when, "user.matches("+celRegexp(ignoringCase.source)+")")
 		s.matches = append(s.matches, func(who principal) bool { return t.matches(ignoringCase, who.name) })
@@ -186,11 +185,8 @@ func (t *aclTranslation) account(e *aclEntry, s *subject) bool {
 	return true
 }
 
-// isAnyName reports whether an expression is one of those for any text that is not
-// empty, as ".+" and "^.+$" are.
-func (t *aclTranslation) isAnyName(x expression) bool {
-	return regexp.MustCompile(`^\^?\.[+*]\$?$`).MatchString(x.source) || x.source == "."
-}
+// anyName matches the expressions that every name matches, as ".+" and "^.+$".
+var anyName = regexp.MustCompile(`^(\^?\.[+*]\$?|\.)$`)
 
 // noSlash reports whether a pattern is a glob of literal text without "/" and of
 // asterisks: but for names with "/" it matches what the same glob of ours does.
@@ -223,8 +219,11 @@ func (t *aclTranslation) label(c labelCondition, s *subject) bool {
 		}
 		// A static user whose name has capitals is not the label's value in lower case.
 		s.matches = append(s.matches, func(who principal) bool {
-			all, _ := combineAccount(made, fold.Name(who.name))
-			return len(who.labels[c.label]) > 0 && slices.ContainsFunc(all, func(text string) bool { return text == "" || slices.Contains(who.labels[c.label], text) })
+			if c.pattern.fromRequest() {
+				return len(who.labels[c.label]) > 0
+			}
+			text, ok := made.withAccount(fold.Name(who.name))
+			return ok && slices.Contains(who.labels[c.label], text)
 		})
 		return ok
 	}
@@ -244,33 +243,6 @@ func (t *aclTranslation) label(c labelCondition, s *subject) bool {
 	})
 	s.when = append(s.when, t.labelMatches(c.label, made))
 	return true
-}
-
-// combineAccount returns the text of a label condition that is the account with text
-// around it, or an empty one if it needs the request.
-func combineAccount(x expression, account string) ([]string, bool) {
-	for _, hole := range x.holes {
-		if hole.kind != accountName {
-			return []string{""}, true
-		}
-	}
-	parsed, err := syntax.Parse(x.source, syntax.Perl)
-	if err != nil {
-		return nil, false
-	}
-	sequences, ok := expander{maxClass}.alternatives(parsed.Simplify())
-	if !ok || len(sequences) != 1 {
-		return nil, false
-	}
-	var b strings.Builder
-	for _, e := range sequences[0] {
-		if e.kind == character && e.r >= firstHole {
-			b.WriteString(account)
-		} else if e.kind == character {
-			b.WriteRune(e.r)
-		}
-	}
-	return []string{b.String()}, true
 }
 
 // group adds a condition on the label that is our groups to a subject.

@@ -109,16 +109,24 @@ func ruleRows(r policy.Rule) []row {
 
 // list formats an array, on several lines where it is long.
 func list(texts []string) string {
+	if line := inlineList(texts); len(line) <= wrapAt {
+		return line
+	}
+	var b strings.Builder
+	b.WriteString("[\n")
+	for _, text := range texts {
+		b.WriteString("    " + quote(text) + ",\n")
+	}
+	return b.String() + "]"
+}
+
+// inlineList formats an array on one line, as an inline table needs it.
+func inlineList(texts []string) string {
 	quoted := make([]string, len(texts))
-	width := 0
 	for i, text := range texts {
 		quoted[i] = quote(text)
-		width += 2 + len(quoted[i])
 	}
-	if width <= wrapAt {
-		return "[" + strings.Join(quoted, ", ") + "]"
-	}
-	return "[\n    " + strings.Join(quoted, ",\n    ") + ",\n]"
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // inline formats an inline table of pairs key, value.
