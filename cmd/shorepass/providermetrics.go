@@ -22,7 +22,7 @@ func newProviderMetrics(d *definitions) providerMetrics {
 		up: d.add("shorepass_provider_up", "0 if the last attempt to reach a provider failed, else 1. The login of one person that gets no answer does not count.", "provider"),
 		calls: d.add("shorepass_provider_calls_total", "What providers were asked, by operation (lookup of an account, prove a password, verify_id_token, redeem_refresh_token, revalidate, revoke) and outcome "+
 			"(ok, not_mine, rejected, gone, cannot be asked again, busy: one account asks too much, canceled, unavailable).", "provider", "operation", "outcome"),
-		callDuration: d.add("shorepass_provider_call_duration_seconds", "Time of the same, with all that it needed of the network.", "provider", "operation"),
+		callDuration: d.add("shorepass_provider_call_duration_seconds", "Time of a call of a provider, by operation, with all that it needed of the network.", "provider", "operation"),
 
 		requestDuration: d.add("shorepass_provider_request_duration_seconds", "Time of a request to a provider over the network, by operation: connect, bind, search at a directory; discovery, keys, token, userinfo, revocation, graph at an OpenID provider.", "provider", "operation"),
 		requestErrors:   d.add("shorepass_provider_request_errors_total", "Requests to a provider that got no answer, or one that blames the provider (busy, unavailable, 429, 5xx). A wrong password is none.", "provider", "operation"),

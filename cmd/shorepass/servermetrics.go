@@ -21,7 +21,7 @@ func newThrottleMetrics(d *definitions) throttleMetrics {
 			"repeat (401: the same was refused before), unanswered (503: passwords of the account got no answer).", "limit"),
 		filled:    d.add("shorepass_throttle_windows_filled_total", "Windows that became full, by window: name or account.", "window"),
 		local:     d.add("shorepass_throttle_local", "1 while the store does not answer the rate limit, so that this replica counts for itself, with half the limits; else 0."),
-		fallbacks: d.add("shorepass_throttle_fallbacks_total", "How often that began."),
+		fallbacks: d.add("shorepass_throttle_fallbacks_total", "How often this replica began to count wrong passwords for itself, since the store did not answer the rate limit."),
 	}
 }
 
@@ -46,9 +46,9 @@ func newServerMetrics(d *definitions) serverMetrics {
 	return serverMetrics{
 		auditQueue:       d.add("shorepass_audit_queue_lines", "Audit lines that wait for the write in progress."),
 		rules:            d.add("shorepass_policy_rules", "Rules of the policy in force."),
-		compile:          d.add("shorepass_policy_compile_seconds", "Time that it took to compile them."),
+		compile:          d.add("shorepass_policy_compile_seconds", "Time that it took to compile the rules in force."),
 		certificateEnd:   d.add("shorepass_certificate_expiration_timestamp_seconds", "When the next certificate of a file ends, in Unix time, by its use: root of the signing certificates, chain of one, authorities to verify others by, or obtained by ACME (0 while it is missing).", "file", "use"),
-		certificateStart: d.add("shorepass_certificate_not_before_timestamp_seconds", "When the same certificate became valid, in Unix time.", "file", "use"),
+		certificateStart: d.add("shorepass_certificate_not_before_timestamp_seconds", "When the certificate of a file that ends next became valid, in Unix time, by its use.", "file", "use"),
 	}
 }
 

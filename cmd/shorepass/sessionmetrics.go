@@ -66,7 +66,7 @@ func newStoreMetrics(d *definitions) storeMetrics {
 		connections:    d.add("shorepass_store_pool_connections", "Connections to the store, by pool (all of PostgreSQL; writer, throttle_writer, key_readers and list_readers of SQLite) and state: in_use or idle.", "pool", "state"),
 		connectionsMax: d.add("shorepass_store_pool_connections_max", "Bound of the connections to the store (session.connections).", "pool"),
 		waits:          d.add("shorepass_store_pool_waits_total", "Operations that had to wait for a connection to the store, or for the one writer of SQLite.", "pool"),
-		waited:         d.add("shorepass_store_pool_wait_seconds_total", "Time that they waited.", "pool"),
+		waited:         d.add("shorepass_store_pool_wait_seconds_total", "Time that operations waited for a connection to the store, or for the one writer of SQLite.", "pool"),
 	}
 }
 
