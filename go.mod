@@ -18,9 +18,9 @@ require (
 	github.com/spf13/cobra v1.10.2 // cmd: subcommands and their help
 	github.com/spf13/pflag v1.0.9 // cmd: the flags of cobra, by their names
 	go.yaml.in/yaml/v3 v3.0.5 // importer: the configurations of other servers, with lines
-	golang.org/x/crypto v0.58.0 // providers/file: argon2id and bcrypt
+	golang.org/x/crypto v0.58.0 // providers/file: argon2id and bcrypt; internal/acmecert: the ACME protocol; registry: ASN.1 of signatures
 	golang.org/x/oauth2 v0.37.0 // providers/oidc: grants
-	golang.org/x/sys v0.49.0 // bench: the CPU time of a process, exactly
+	golang.org/x/sys v0.49.0 // bench: the CPU time of a process, exactly; internal/sdnotify: the monotonic clock
 	golang.org/x/text v0.43.0 // providers, internal/fold: normal forms and case folding of names
 	golang.org/x/time v0.16.0 // providers/oidc: how often a stranger may have keys read again
 	zombiezen.com/go/sqlite v1.4.2 // session/sqlite: the default store, without cgo
