@@ -67,8 +67,8 @@ type release struct {
 }
 
 var (
-	first  = release{version: "1.0.0", archs: []string{"amd64", "arm64"}}
-	second = release{version: "1.1.0", archs: []string{"amd64"}}
+	first  = release{version: "1.2.0", archs: []string{"amd64", "arm64"}}
+	second = release{version: "1.3.0", archs: []string{"amd64"}}
 	// strict is a version that refuses a configuration with the key server.contact.
 	strict = release{version: "2.0.0", archs: []string{"amd64"}, overlay: map[string]string{
 		"server/config.go:toml:\"contact\"": "toml:\"ask\"",

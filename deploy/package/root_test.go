@@ -14,8 +14,11 @@ import (
 	"time"
 )
 
-// included are the packages of the fresh root, beyond a minimal Debian.
-const included = "systemd,systemd-sysv,dbus,curl,logrotate"
+// included are the packages of the fresh root, beyond a minimal Debian. The second line is
+// what the walks of the pages need, which have no network; netavark is what debootstrap does
+// not find out that skopeo depends on.
+const included = "systemd,systemd-sysv,dbus,curl,logrotate," +
+	"sudo,openssl,ca-certificates,docker-registry,skopeo,netavark"
 
 // debian returns the folder of a minimal Debian, which debootstrap makes once, in about a
 // minute. It is kept in .tools, under a name that says what is in it.
@@ -105,15 +108,20 @@ func (m *machine) exec(t *testing.T, script string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	args := []string{"chroot", m.root}
-	if m.init != 0 {
-		args = []string{"nsenter", "--target", fmt.Sprint(m.init), "--mount", "--uts", "--ipc", "--net", "--pid"}
-	}
-	args = append(args, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-euc", script)
-	shell := exec.CommandContext(ctx, args[0], args[1:]...)
-	shell.WaitDelay = 5 * time.Second
-	out, err := shell.CombinedOutput()
+	out, err := m.command(ctx, "sh", "-euc", script).CombinedOutput()
 	return string(out), err
+}
+
+// command returns a command in the machine, which runs as root.
+func (m *machine) command(ctx context.Context, args ...string) *exec.Cmd {
+	enter := []string{"chroot", m.root}
+	if m.init != 0 {
+		enter = []string{"nsenter", "--target", fmt.Sprint(m.init), "--mount", "--uts", "--ipc", "--net", "--pid"}
+	}
+	enter = append(enter, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+	cmd := exec.CommandContext(ctx, enter[0], append(enter[1:], args...)...)
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
 }
 
 // run runs a script that must succeed, and returns what it prints.
