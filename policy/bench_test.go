@@ -176,6 +176,18 @@ func firstMatchRules(n int, all bool) []Rule {
 	return rules
 }
 
+// BenchmarkUnlessWide has 3,000 rules that match, of which each names the next.
+func BenchmarkUnlessWide(b *testing.B) {
+	rules := []Rule{{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull", "push"}}}
+	for i := range 3000 {
+		rules = append(rules, Rule{
+			Name: fmt.Sprint("wide ", i), Effect: deny, Repositories: []string{"**"}, Actions: []string{"pull"},
+			Unless: []string{fmt.Sprint("wide ", (i+1)%3000)},
+		})
+	}
+	benchmark(b, rules, Request{User: "alice", Groups: benchmarkGroups(20)})
+}
+
 // BenchmarkFirstMatch has lists of which the first rule that matches decides. A load is
 // the compilation of all rules.
 func BenchmarkFirstMatch(b *testing.B) {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -62,13 +63,9 @@ func (d *decider) covered(r *rule, action string) ternary {
 // coveredBy is [decider.covered] with the rule that covers the scope, or else the
 // first of those that may.
 func (d *decider) coveredBy(r *rule, action string) (by *rule, covered ternary) {
-	for i := range d.named {
-		n := &d.named[i]
+	for n := range d.namedBy(r) {
 		if n.cannotCover() || by != nil && n.isSettled() && !n.covers.holds {
 			continue // it cannot change the answer
-		}
-		if !r.unless.has(int32(n.rule.rank)) {
-			continue
 		}
 		got := d.coverage(n, action)
 		if got.holds {
@@ -79,6 +76,29 @@ func (d *decider) coveredBy(r *rule, action string) (by *rule, covered ternary) 
 		}
 	}
 	return by, covered
+}
+
+// namedBy yields those of the named rules that the unless of r names. It goes through
+// the shorter of the two lists.
+func (d *decider) namedBy(r *rule) iter.Seq[*namedRule] {
+	return func(yield func(*namedRule) bool) {
+		if len(d.named) <= len(r.unless.all) {
+			for i := range d.named {
+				n := &d.named[i]
+				if !n.cannotCover() && r.unless.has(int32(n.rule.rank)) && !yield(n) {
+					return
+				}
+			}
+			return
+		}
+		rest := d.named
+		for _, rank := range r.unless.all {
+			i, found := slices.BinarySearchFunc(rest, rank, func(n namedRule, rank int32) int { return n.rule.rank - int(rank) })
+			if rest = rest[i:]; found && !yield(&rest[0]) {
+				return
+			}
+		}
+	}
 }
 
 // coveredForSome returns a rule that covers some action on the scope and that the
