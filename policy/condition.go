@@ -14,15 +14,16 @@ import (
 	"shorepass/registry"
 )
 
-// Limits of a condition. Cost is in CEL's own units of about ten nanoseconds. At
-// load it is estimated for a person of presumedItems groups and claims of that
-// many values, presumedLength characters each; each evaluation counts its own and
-// stops at the cost limit. Neither depends on the machine or its load, so that a
+// Limits of a condition. Cost is in CEL's own units, most of which take some tens of
+// nanoseconds. At load it is estimated for a person of presumedItems groups and claims
+// of that many values, presumedLength characters each; each evaluation counts its own
+// and stops at the cost limit. Neither depends on the machine or its load, so that a
 // condition cannot hold here and fail there.
 const (
 	maxEstimate    = 1_000_000 // of the estimate at load
 	maxCost        = 100_000   // of one evaluation
 	maxRequestCost = 2_000_000 // of all evaluations for one request
+	evaluationCost = 20        // of an evaluation, besides the cost of its expression
 	presumedItems  = 1000
 	presumedLength = 128
 

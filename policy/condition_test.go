@@ -177,6 +177,28 @@ func TestConditionsShareABudget(t *testing.T) {
 	}
 }
 
+// TestCheapConditionsHaveABudget: conditions that cost next to nothing share the limit
+// too, since each evaluation counts.
+func TestCheapConditionsHaveABudget(t *testing.T) {
+	var resources []registry.Scope
+	for i := range registry.MaxScopes {
+		resources = append(resources, registry.Scope{Type: "repository", Name: fmt.Sprint("a", i), Actions: []string{"push"}})
+	}
+	for _, tt := range []struct {
+		conditions int
+		beyond     bool
+	}{{50, false}, {500, true}} {
+		var rules []Rule
+		for i := range tt.conditions {
+			rules = append(rules, Rule{Effect: deny, Repositories: []string{"**"}, Actions: []string{"push"}, When: fmt.Sprintf(`request.repository == "b%d"`, i)})
+		}
+		got := compile(t, rules).Decide(Request{User: "u", Scopes: resources})
+		if beyond := slices.ContainsFunc(got.Rules, func(v Verdict) bool { return v.Fault == overBudget }); beyond != tt.beyond {
+			t.Errorf("%d conditions for each of %d resources: %v to whether they exceed the limit, want %v", tt.conditions, len(resources), beyond, tt.beyond)
+		}
+	}
+}
+
 // TestSharedConditionIsCompiledOnce: a condition that many rules share is
 // compiled once in a policy and matches in all of them.
 func TestSharedConditionIsCompiledOnce(t *testing.T) {

@@ -301,7 +301,7 @@ func (d *decider) evalCondition(c *condition, action string) ternary {
 	}
 	d.activation.scope, d.activation.action = d.scope, action
 	holds, spent, err := c.holds(d.activation)
-	d.spent += spent
+	d.spent += spent + evaluationCost
 	switch {
 	case d.spent > maxRequestCost:
 		got.fault = overBudget
