@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// maxSteps bounds the steps that all matches of lists in one decision take, of about
-// twenty nanoseconds each. Only a name that is made for it takes more than some hundred.
+// maxSteps bounds the steps that all matches of lists in one decision take, of some tens
+// of nanoseconds each. Only a name that is made for it takes more than some thousand.
 const maxSteps = 1_000_000
 
 const tooManySteps = "repositories: the values of the placeholders have too many combinations"
@@ -25,6 +25,10 @@ func (d *decider) needsList(p *pattern) bool {
 // coversWithLists is [decider.covers] for a pattern whose placeholders have several
 // values.
 func (d *decider) coversWithLists(r *rule, p *pattern, groups *membership) bool {
+	if d.steps > maxSteps {
+		d.exhausted = true
+		return false
+	}
 	m := newSetMatcher(p.glob, d.scope.Name, d.steps, func(t *token) []string {
 		switch t.kind {
 		case userName:
@@ -167,6 +171,7 @@ func (m *setMatcher) matchFrom(i, at int) bool {
 		return strings.HasPrefix(m.name[at:], m.texts[i]) && m.matchFrom(i+1, at+len(m.texts[i]))
 	}
 	for end := at + 1; end <= len(m.name) && m.name[end-1] != '/'; end++ {
+		m.steps++
 		if _, found := slices.BinarySearch(m.sets[i], m.name[at:end]); found && m.matchFrom(i+1, end) {
 			return true
 		}
