@@ -176,6 +176,16 @@ func firstMatchRules(n int, all bool) []Rule {
 	return rules
 }
 
+// BenchmarkGroupInComponent has 100 rules with {group} as a part of a component, and a
+// person of 5,000 groups.
+func BenchmarkGroupInComponent(b *testing.B) {
+	rules := benchmarkRules(3, nil)
+	for i := range 100 {
+		rules = append(rules, Rule{Groups: []string{"team-*"}, Repositories: []string{fmt.Sprintf("team-*/*-{group}-%d*", i)}, Actions: []string{"*"}})
+	}
+	benchmark(b, rules, Request{User: "alice", Groups: benchmarkGroups(5000)})
+}
+
 // BenchmarkUnlessWide has 3,000 rules that match, of which each names the next.
 func BenchmarkUnlessWide(b *testing.B) {
 	rules := []Rule{{Groups: []string{"team-*"}, Repositories: []string{"{group}/**"}, Actions: []string{"pull", "push"}}}

@@ -51,11 +51,19 @@ type decider struct {
 	steps           int         // of setMatcher, for all scopes
 	exhausted       bool        // a match was given up, since there were too many steps
 
-	scope         *registry.Scope
-	requested     requested
-	matches       []ruleMatch    // the rules that matched the scope or failed on it
-	recordedRules map[*rule]bool // the same as a set, once there are many
-	named         []namedRule    // the rules that some unless names and that may cover the scope
+	scope           *registry.Scope
+	requested       requested
+	occurringGroups [2]occurringGroups // of those known, and of those possible
+	matches         []ruleMatch        // the rules that matched the scope or failed on it
+	recordedRules   map[*rule]bool     // the same as a set, once there are many
+	named           []namedRule        // the rules that some unless names and that may cover the scope
+}
+
+// occurringGroups are the groups that occur in the name of the scope, once they are
+// looked up.
+type occurringGroups struct {
+	done   bool
+	groups []group
 }
 
 // ruleMatch is a rule that matched or failed, with the fault if it failed. Before
@@ -98,6 +106,7 @@ type claimFill struct {
 func (d *decider) setScope(scope *registry.Scope) {
 	d.scope, d.requested = scope, d.policy.newRequested(scope)
 	d.matches, d.recordedRules, d.named = d.matches[:0], nil, d.named[:0]
+	d.occurringGroups[0].done, d.occurringGroups[1].done = false, false
 	clear(d.resourceResults)
 }
 

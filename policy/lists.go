@@ -34,7 +34,7 @@ func (d *decider) coversWithLists(r *rule, p *pattern, groups *membership) bool 
 		case userName:
 			return []string{d.identity.userText}
 		case groupName:
-			return groups.textsIn(d.scope.Name, r, p)
+			return d.groupTexts(groups, r, p)
 		}
 		return d.fillClaim(t.slot).values
 	})
@@ -44,22 +44,22 @@ func (d *decider) coversWithLists(r *rule, p *pattern, groups *membership) bool 
 	return covers
 }
 
-// textsIn returns the values of {group} in a pattern of a rule that occur in a name,
-// sorted.
-func (m *membership) textsIn(name string, r *rule, p *pattern) []string {
+// groupTexts returns the values of {group} in a pattern of a rule that occur in the
+// requested name, sorted.
+func (d *decider) groupTexts(m *membership, r *rule, p *pattern) []string {
 	var all []string
 	add := func(groups []group) {
 		for i := range groups {
-			if g := &groups[i]; g.entries.intersects(&r.groups) && strings.Contains(name, g.text) {
+			if g := &groups[i]; g.entries.intersects(&r.groups) {
 				all = append(all, g.text)
 			}
 		}
 	}
 	if !p.wholeGroup {
-		add(m.fillable)
+		add(d.occurring(m))
 		return slices.Compact(all)
 	}
-	for part := range strings.SplitSeq(name, "/") {
+	for part := range strings.SplitSeq(d.scope.Name, "/") {
 		add(m.withText(part))
 	}
 	slices.Sort(all)

@@ -81,7 +81,7 @@ func (d *decider) covers(r *rule, p *pattern, groups *membership) bool {
 		return p.match(d.scope.Name, &d.values)
 	}
 	if !p.wholeGroup {
-		return d.coversWith(groups.fillable, r, p)
+		return d.coversWith(d.occurring(groups), r, p)
 	}
 	for part := range strings.SplitSeq(d.scope.Name, "/") {
 		if d.coversWith(groups.withText(part), r, p) {
@@ -89,6 +89,25 @@ func (d *decider) covers(r *rule, p *pattern, groups *membership) bool {
 		}
 	}
 	return false
+}
+
+// occurring returns the groups that can fill {group} and whose text occurs in the
+// requested name: no other can fill it there. They are looked up once a resource.
+func (d *decider) occurring(groups *membership) []group {
+	found := &d.occurringGroups[0]
+	if groups != d.identity.sure {
+		found = &d.occurringGroups[1]
+	}
+	if found.done {
+		return found.groups
+	}
+	found.done, found.groups = true, found.groups[:0]
+	for i := range groups.fillable {
+		if g := &groups.fillable[i]; strings.Contains(d.scope.Name, g.text) {
+			found.groups = append(found.groups, *g)
+		}
+	}
+	return found.groups
 }
 
 // coversWith is covers with {group} filled from groups.
