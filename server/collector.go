@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"time"
 
 	"shorepass/internal/tlsconf"
@@ -26,6 +27,10 @@ const (
 // Limits of the connection to a collector.
 const (
 	collectorDial = 3 * time.Second // with the TLS handshake
+
+	// collectorRefusal is how long a new connection is watched for a collector that closes
+	// it immediately, at least; see awaitRefusal.
+	collectorRefusal = 250 * time.Millisecond
 
 	// The backoff between attempts to connect doubles from the first to the longest
 	// wait. Meanwhile each line fails immediately.
@@ -141,15 +146,28 @@ func (c *collector) connect() error {
 	return nil
 }
 
+// dial connects to the collector. It returns an error also where the collector closes the
+// connection as soon as it has accepted it.
 func (c *collector) dial(ctx context.Context) (net.Conn, error) {
+	began := time.Now()
 	dialer := &net.Dialer{Control: limitUnacknowledged, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	conn, err := dialer.DialContext(ctx, "tcp", c.address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the syslog collector: %w", err)
 	}
-	if c.tls == nil {
-		return conn, nil
+	if c.tls != nil {
+		if conn, err = c.handshake(ctx, conn); err != nil {
+			return nil, err
+		}
 	}
+	if err := awaitRefusal(conn, max(collectorRefusal, time.Since(began))); err != nil {
+		return nil, errors.Join(fmt.Errorf("the syslog collector %s closes each connection; its own log may say why: %w", c.address, err), conn.Close())
+	}
+	return conn, nil
+}
+
+// handshake returns conn with TLS, or closes it.
+func (c *collector) handshake(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	cfg, err := c.tls.Client()
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -162,6 +180,21 @@ func (c *collector) dial(ctx context.Context) (net.Conn, error) {
 		return nil, errors.Join(fmt.Errorf("connect to the syslog collector %s: %w", c.address, err), conn.Close())
 	}
 	return secure, nil
+}
+
+// awaitRefusal returns an error if the peer closes a new connection within limit. Only this
+// tells of a client certificate that the peer refuses, since the handshake of TLS 1.3 is
+// over before the peer has seen it, or of a load balancer with no collector behind it: what
+// is written to such a connection is lost without an error.
+func awaitRefusal(conn net.Conn, limit time.Duration) error {
+	if err := conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	_, err := conn.Read(make([]byte, 1))
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return conn.SetReadDeadline(time.Time{})
 }
 
 // watchedConn is a connection to a peer that sends nothing: what is read from it says when

@@ -3,13 +3,17 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -286,5 +290,54 @@ func TestSyslogCollectorHangs(t *testing.T) {
 	_ = a.Close()
 	if took := time.Since(begin); took > 2*sinkLimit {
 		t.Errorf("Close took %v", took)
+	}
+}
+
+// TestSyslogCollectorRefuses: a collector that accepts a connection and closes it, since it
+// wants a client certificate or is a load balancer with nothing behind it, takes no line:
+// neither the check nor a line says otherwise.
+func TestSyslogCollectorRefuses(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewTLSServer(nil) // for its certificate
+	defer web.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for scheme, want := range map[string]string{"syslog+tcp": "EOF", "syslog+tls": "certificate required"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if scheme == "syslog+tls" {
+					_ = tls.Server(conn, &tls.Config{Certificates: web.TLS.Certificates, ClientAuth: tls.RequireAnyClientCert}).Handshake()
+				}
+				conn.Close()
+			}
+		}()
+		cfg := AuditConfig{To: scheme + "://" + l.Addr().String(), Required: true}
+		if scheme == "syslog+tls" {
+			cfg.TLS.CA = ca
+		}
+		if err := cfg.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the check says %v, want %q", scheme, err, want)
+		}
+		a, err := OpenAudit(cfg, nil, NewMetrics(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := a.write(&auditLine{}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: a line: %v, want %q", scheme, err, want)
+			}
+		}
+		_ = a.Close()
 	}
 }
