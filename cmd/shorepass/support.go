@@ -99,7 +99,10 @@ func getOwn(ctx context.Context, cfg *config.Config, path string, w io.Writer) e
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	answer, err := client.Do(req)
-	if err != nil {
+	switch {
+	case err != nil && cfg.Server.TLS.CA != "":
+		return errors.Join(errors.New("server.tls.ca has the server refuse clients without a certificate, and this command presents none"), err)
+	case err != nil:
 		return errors.Join(errors.New("no server answers at server.listen on this machine"), err)
 	}
 	defer answer.Body.Close()
