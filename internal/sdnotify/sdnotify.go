@@ -5,6 +5,7 @@ package sdnotify
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"strconv"
@@ -44,7 +45,7 @@ func FromEnvironment() *Notifier {
 	n := &Notifier{socket: take("NOTIFY_SOCKET")}
 	timeout, err := strconv.ParseInt(take("WATCHDOG_USEC"), 10, 64)
 	pid := take("WATCHDOG_PID")
-	if err == nil && timeout > 0 && n.socket != "" && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
+	if err == nil && timeout > 0 && timeout <= math.MaxInt64/int64(time.Microsecond) && n.socket != "" && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
 		n.watchdog = time.Duration(timeout) * time.Microsecond
 	}
 	return n

@@ -101,6 +101,7 @@ func TestWatchdogTimeout(t *testing.T) {
 		{"", "", 0},
 		{"0", own, 0},
 		{"-1", own, 0},
+		{"9223372036854775807", own, 0}, // longer than a time.Duration
 		{"soon", own, 0},
 	} {
 		t.Setenv("NOTIFY_SOCKET", "@x")
