@@ -35,7 +35,7 @@ func (d *daemon) openACME(cfg *resolvedConfig) error {
 	}
 	var err error
 	if d.acme, err = acmecert.Open(cfg.Server.ACME, cfg.Server.CertificateNames(), d.log, d.checkCertificatesSoon); err != nil {
-		return asConfigError(fmt.Errorf("server.acme: %w", err))
+		return asConfigError(nameKeys(providers.WithKey("server.acme.folder", err)))
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func (d *daemon) runACME(ctx context.Context, cfg *resolvedConfig) (*sync.WaitGr
 	if address := cfg.Server.ACME.ListenHTTP; address != "" {
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
-			return nil, asFileError(fmt.Errorf("server.acme.listen_http: %w", err))
+			return nil, asFileError(nameKeys(providers.WithKey("server.acme.listen_http", err)))
 		}
 		running.Go(func() {
 			if err := d.acme.Serve(ctx, listener); err != nil {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"shorepass/providers"
 	"shorepass/session"
 )
 
@@ -51,8 +52,11 @@ func asStoreError(err error, b backend) error {
 	switch {
 	case err == nil, errors.Is(err, session.ErrUnavailable):
 		return err
-	case newer, errors.Is(err, session.ErrUnreleasedSchema), errors.Is(err, session.ErrNoSealKey), errors.Is(err, session.ErrWrongSealKey), b.check() != nil:
+	case newer, errors.Is(err, session.ErrUnreleasedSchema), errors.Is(err, session.ErrNoSealKey), errors.Is(err, session.ErrWrongSealKey):
 		return configError{err}
+	}
+	if fault := b.check(); fault != nil {
+		return configError{nameKeys(providers.WithKey(providers.KeyOf(fault), err))}
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 
 	"shorepass/config"
+	"shorepass/providers"
 	"shorepass/registry"
 )
 
@@ -64,7 +66,10 @@ func rootIsMissing(cfg *resolvedConfig) (bool, error) {
 	case errors.Is(keyErr, fs.ErrNotExist):
 		return false, fmt.Errorf("%s exists and its key %s does not; put the key back, or move the certificate away to have a new root made", certificate, key)
 	}
-	return false, errors.Join(certErr, keyErr)
+	if err := cmp.Or(certErr, keyErr); err != nil {
+		return false, providers.WithKey("session.store", err) // which is beside them
+	}
+	return false, nil
 }
 
 // makeMissingRoot makes the root if it is missing, or only its certificate, if an earlier

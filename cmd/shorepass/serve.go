@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -97,7 +96,7 @@ func serve(ctx context.Context, o *options, login string, cmd *cobra.Command) (e
 	defer func() { err = errors.Join(err, d.close()) }()
 	listener, err := net.Listen("tcp", cfg.Server.Listen)
 	if err != nil {
-		return asFileError(fmt.Errorf("listen: %w", err))
+		return asFileError(nameKeys(providers.WithKey("server.listen", err)))
 	}
 	hangups := make(chan os.Signal, 1) // one that arrives during the start is remembered
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -175,7 +174,7 @@ func newDaemon(o *options, cfg *resolvedConfig, systemd *sdnotify.Notifier, cmd 
 	}
 	d.tls.Store(secure)
 	if d.audit, err = server.OpenAudit(cfg.Audit, cmd.OutOrStdout(), d.metrics, d.log); err != nil {
-		return nil, asFileError(err)
+		return nil, asFileError(nameKeys(providers.WithKey("audit.to", err)))
 	}
 	d.server = server.New(d.audit, d.metrics, d.log)
 	return d, nil

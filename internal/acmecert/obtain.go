@@ -66,7 +66,7 @@ func (m *Manager) obtain(ctx context.Context, names []string) (*x509.Certificate
 	defer client.HTTPClient.CloseIdleConnections()
 	account, err := m.files.accountKey()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("server.acme.folder: %w", err)
 	}
 	if _, err := discover(ctx, client); err != nil {
 		return nil, err
