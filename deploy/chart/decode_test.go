@@ -135,11 +135,14 @@ func TestRender(t *testing.T) {
 			}
 		}},
 		{"HTTPS", sqliteExample, `https: true`, nil, nil, checkHTTPS},
-		{"HTTPS and metrics", postgresExample, `https: true`, nil, nil, func(t *testing.T, o objects) {
+		{"HTTPS and metrics", postgresExample, `{https: true, serviceMonitor: {ca: {configMap: corp-ca, key: ca.crt}}}`, nil, nil, func(t *testing.T, o objects) {
 			checkHTTPS(t, o)
 			endpoint := o["ServiceMonitor"].(*monitoring.ServiceMonitor).Spec.Endpoints[0]
 			if endpoint.TLSConfig == nil || *endpoint.TLSConfig.ServerName != "registry-auth.corp.example" {
-				t.Errorf("Prometheus verifies %v", endpoint.TLSConfig)
+				t.Fatalf("Prometheus verifies %v", endpoint.TLSConfig)
+			}
+			if ca := endpoint.TLSConfig.CA.ConfigMap; ca == nil || ca.Name+" "+ca.Key != "corp-ca ca.crt" {
+				t.Errorf("Prometheus trusts %+v", endpoint.TLSConfig.CA)
 			}
 		}},
 		{"a load balancer", sqliteExample, `{service: {type: LoadBalancer, port: 443}, ingress: {enabled: false}}`, nil, []string{"Ingress"}, func(t *testing.T, o objects) {

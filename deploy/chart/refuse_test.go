@@ -34,6 +34,9 @@ func TestValuesRefused(t *testing.T) {
 		{"a mount that never changes", sqliteExample, `extraVolumeMounts: [{name: ca, mountPath: /ca.crt, subPath: ca.crt}]`, "at '/extraVolumeMounts/0/subPath'"},
 		{"a URL that is none", sqliteExample, `test: {registry: registry.corp.example}`, "at '/test/registry'"},
 
+		{"an authority without a key", postgresExample, `serviceMonitor: {ca: {secret: corp-ca}}`, "at '/serviceMonitor/ca'"},
+		{"a tag with a blank", sqliteExample, `image: {tag: "a b"}`, "at '/image/tag'"},
+
 		// No secret in values.
 		{"a password in env", sqliteExample, `env: [{name: LDAP_PASSWORD, value: hunter2}]`, "at '/env/0"},
 		{"a password in config", sqliteExample, `{ file = "ldap.password" } => "hunter2"`, "config: bind_password is a secret in place"},
