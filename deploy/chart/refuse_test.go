@@ -47,6 +47,7 @@ func TestValuesRefused(t *testing.T) {
 		{"the database's password", postgresExample, `store = { file = "store.url" } => store = "postgres://shorepass:hunter2@db.corp.example/shorepass"`, "config: session.store holds a password"},
 		{"a database's password with a quote", postgresExample, `store = { file = "store.url" } => store = "postgres://shorepass:hun'ter2@db.corp.example/shorepass"`, "config: session.store holds a password"},
 		{"the database's password as a parameter", postgresExample, `store = { file = "store.url" } => store = "postgres://db.corp.example/shorepass?sslmode=require&password=hunter2"`, "config: session.store holds a password"},
+		{"a proxy's password", sqliteExample, `env: [{name: HTTPS_PROXY, value: "http://shorepass:hunter2@proxy.corp.example:3128"}]`, "a value holds a URL with a password"},
 		{"a private key", sqliteExample, `podAnnotations: {key: "-----BEGIN EC PRIVATE KEY-----"}`, "a value holds a private key"},
 		{"a token of ours", sqliteExample, `podAnnotations: {token: sp_r_AbCdEfGhIjKlMnOpQrSt}`, "a value holds a token of shorepass"},
 
@@ -131,7 +132,7 @@ func TestEverySecretIsRefused(t *testing.T) {
 func TestSecretInEnvironmentIsRefused(t *testing.T) {
 	t.Parallel()
 	config := change(t, postgresExample, `store = { file = "store.url" } => store = { env = "STORE" }`)
-	env := change(t, postgresExample, `env: [{name: STORE, value: "postgres://shorepass:hunter2@db.corp.example/shorepass"}, {name: LDAP_PASSWORD, valueFrom: {secretKeyRef: {name: ldap, key: password}}}]`)
+	env := change(t, postgresExample, `env: [{name: STORE, value: hunter2}, {name: LDAP_PASSWORD, valueFrom: {secretKeyRef: {name: ldap, key: password}}}]`)
 	_, err := render(t, append(config, env[2:]...)...)
 	if err == nil || !strings.Contains(err.Error(), "env: config reads a secret from STORE") || strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)

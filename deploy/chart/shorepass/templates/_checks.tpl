@@ -69,6 +69,9 @@ A table's header stands at the beginning of a line. */}}
 {{- if regexMatch "postgres(ql)?://([^\\s\"/@]*:[^\\s\"@]*@|[^\\s\"]*[?&]password=)" $text -}}
 {{- fail (printf "config: session.store holds a password. %s" $cure) -}}
 {{- end -}}
+{{- if regexMatch "[a-z]://[^\\s\"/@:]*:[^\\s\"/@]+@" (toJson .Values) -}}
+{{- fail "a value holds a URL with a password: Helm stores values in the cluster. Put it into a Secret, and name that in env by valueFrom.secretKeyRef, or in files" -}}
+{{- end -}}
 {{- if regexMatch "PRIVATE KEY-----" (toJson .Values) -}}
 {{- fail (printf "a value holds a private key. %s" $cure) -}}
 {{- end -}}
