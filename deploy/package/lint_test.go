@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,30 @@ func TestArchitectures(t *testing.T) {
 		if got := command(t, "go", "version", "-m", filepath.Join(dir, "usr/bin/shorepass")); !strings.Contains(got, "GOARCH="+arch) {
 			t.Errorf("%s has another binary:\n%s", deb, got)
 		}
+	}
+}
+
+// TestPages: the package has every page of docs and every file beside them, so that no link
+// from one to another is broken there.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	need(t, "nfpm", "dpkg-deb")
+	root := t.TempDir()
+	command(t, "dpkg-deb", "--extract", first.deb(t), root)
+	docs := filepath.Join(top, "docs")
+	err := filepath.WalkDir(docs, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(docs, path)
+		if err != nil {
+			return err
+		}
+		_, err = os.Stat(filepath.Join(root, "usr/share/doc/shorepass", name))
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
