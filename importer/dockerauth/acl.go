@@ -16,7 +16,7 @@ import (
 // rule. Where an entry says something of a person that our keys cannot, the rule is
 // written out for each static user. What has no equal at all is denied where the
 // entry may match, so that no later entry takes its place.
-func translateACL(entries []Entry, who Identities) ([]Rule, []Finding) {
+func translateACL(entries []entry, who identities) ([]commentedRule, []Finding) {
 	t := newACLTranslation(entries, who)
 	t.reportUsers()
 	for i := range t.entries {
@@ -29,7 +29,7 @@ func translateACL(entries []Entry, who Identities) ([]Rule, []Finding) {
 
 // aclTranslation is the state of one translation.
 type aclTranslation struct {
-	who       Identities
+	who       identities
 	people    []principal // the static users
 	anonymous *principal  // nil if requests without credentials are refused
 	labels    map[string]bool
@@ -48,7 +48,7 @@ type aclTranslation struct {
 	actions              map[string]bool // whether a registry may ask for it
 }
 
-func newACLTranslation(entries []Entry, who Identities) *aclTranslation {
+func newACLTranslation(entries []entry, who identities) *aclTranslation {
 	t := &aclTranslation{
 		who:           who,
 		labels:        map[string]bool{},

@@ -11,7 +11,7 @@ import (
 
 // aclEntry is an entry with its patterns parsed.
 type aclEntry struct {
-	Entry
+	entry
 	number                       int // from 1
 	account, kind, name, service *pattern
 	labels                       []labelCondition // sorted by label
@@ -39,8 +39,8 @@ type labelCondition struct {
 }
 
 // parseEntry parses the patterns of an entry.
-func parseEntry(number int, e Entry) aclEntry {
-	out := aclEntry{Entry: e, number: number, captures: parseCaptures(&e.Match)}
+func parseEntry(number int, e entry) aclEntry {
+	out := aclEntry{entry: e, number: number, captures: parseCaptures(&e.Match)}
 	for _, f := range []struct {
 		text *string
 		to   **pattern

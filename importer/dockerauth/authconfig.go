@@ -13,7 +13,7 @@ type authConfig struct {
 	token   tokenTable
 	users   []user // in the order of their first appearance
 	ldap    *ldapTable
-	entries []Entry
+	entries []entry
 	hasACL  bool
 	others  []section // in the order of the file
 	chart   bool      // it comes from the values of docker_auth's Helm chart
@@ -43,7 +43,7 @@ type tokenTable struct {
 
 // user is a user of docker_auth.
 type user struct {
-	User
+	staticUser
 	password     *string // nil: any password is right
 	null         bool    // the entry is null: there is no such user
 	unquotedNull bool    // the name is null, which is ""
@@ -185,7 +185,7 @@ func (r *reader) readUsers(n *yaml.Node, all []user) []user {
 }
 
 func (r *reader) readUser(p pair) user {
-	u := user{User: User{Line: p.line, Name: p.key}, unquotedNull: p.null, file: r.file}
+	u := user{staticUser: staticUser{Line: p.line, Name: p.key}, unquotedNull: p.null, file: r.file}
 	if isNull(resolve(p.value)) {
 		u.null = true
 		return u

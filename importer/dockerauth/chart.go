@@ -27,11 +27,11 @@ func (r *reader) isChart(root *yaml.Node) bool {
 
 // chartACL is the acl of the chart, which holds where the values have none. Its
 // accounts are the chart's own users.
-func chartACL(line int) []Entry {
+func chartACL(line int) []entry {
 	admin, test := "admin", "test"
-	return []Entry{
-		{Line: line, Match: Match{Account: &admin}, Actions: []string{"*"}},
-		{Line: line, Match: Match{Account: &test}, Actions: []string{"pull"}},
+	return []entry{
+		{Line: line, Match: match{Account: &admin}, Actions: []string{"*"}},
+		{Line: line, Match: match{Account: &test}, Actions: []string{"pull"}},
 	}
 }
 

@@ -22,17 +22,17 @@ package dockerauth
 
 import "shorepass/policy"
 
-// Entry is an entry of docker_auth's acl.
-type Entry struct {
+// entry is an entry of docker_auth's acl.
+type entry struct {
 	Line    int      // in the file, from 1
-	Match   Match    // its match
+	Match   match    // its match
 	Actions []string // as written; nil if the key is missing
 	Comment string   // its comment; may be empty
 }
 
-// Match is the match of an entry: each condition that is there must hold. A nil
+// match is the match of an entry: each condition that is there must hold. A nil
 // condition holds for every request.
-type Match struct {
+type match struct {
 	Account *string // glob, or regular expression between slashes; "" is a request without credentials
 	Type    *string // the same
 	Name    *string // the same
@@ -41,17 +41,17 @@ type Match struct {
 	Labels  map[string]string
 }
 
-// User is an entry of docker_auth's users.
-type User struct {
+// staticUser is an entry of docker_auth's users.
+type staticUser struct {
 	Line   int    // in the file, from 1
 	Name   string // as written; "" is a request without credentials
 	Labels map[string][]string
 }
 
-// Identities describes the people whom an ACL is for: the static users, those of the
+// identities describes the people whom an ACL is for: the static users, those of the
 // directory, and requests without credentials.
-type Identities struct {
-	Users []User // the static users, who become those of a provider of kind "file"
+type identities struct {
+	Users []staticUser // the static users, who become those of a provider of kind "file"
 
 	// GroupLabel is the label whose values are our groups: the one that the directory
 	// fills from memberOf. Every other label is a claim of that name, a list. Empty if
@@ -77,8 +77,8 @@ type Identities struct {
 	AnonymousLabels map[string][]string
 }
 
-// Rule is a rule of ours with the comment that stands above it in the file.
-type Rule struct {
+// commentedRule is a rule of ours with the comment that stands above it in the file.
+type commentedRule struct {
 	policy.Rule
 	Comment string // may have several lines
 }

@@ -188,7 +188,7 @@ func (t *translation) writeRules(people []person, anonymous bool) {
 	if !t.file.hasACL {
 		t.r.add(0, Lost, "there is no acl, so no rule allows anything")
 	}
-	who := Identities{
+	who := identities{
 		GroupLabel: t.groupLabel,
 		Directory:  t.file.ldap != nil || t.hasOtherPeople(),
 		Anonymous:  anonymous,
@@ -202,7 +202,7 @@ func (t *translation) writeRules(people []person, anonymous bool) {
 	}
 	for _, p := range people {
 		if p.hash != noPassword {
-			who.Users = append(who.Users, p.User)
+			who.Users = append(who.Users, p.staticUser)
 		}
 	}
 	if t.groupLabel != "" {

@@ -106,7 +106,7 @@ func (t *translation) checkLabelNames(names map[string]string) {
 
 // isUsed reports whether an entry needs a label.
 func (t *translation) isUsed(label string) bool {
-	return slices.ContainsFunc(t.file.entries, func(e Entry) bool {
+	return slices.ContainsFunc(t.file.entries, func(e entry) bool {
 		used := false
 		renameInMatch(&e.Match, func(name string) string {
 			used = used || name == label
@@ -118,7 +118,7 @@ func (t *translation) isUsed(label string) bool {
 
 // renameInMatch renames the labels of a match. It changes neither the texts nor the map
 // that the match had.
-func renameInMatch(m *Match, rename func(string) string) {
+func renameInMatch(m *match, rename func(string) string) {
 	replace := func(text string) string {
 		return labelPlaceholder.ReplaceAllStringFunc(text, func(found string) string {
 			return "${labels:" + rename(labelPlaceholder.FindStringSubmatch(found)[1]) + "}"

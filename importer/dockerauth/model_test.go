@@ -27,7 +27,7 @@ type modelRequest struct {
 // where a whole field is one label, an empty account fills no variable, and a variable
 // without a value never matches: what we change.
 type model struct {
-	entries []Entry
+	entries []entry
 	data    bool
 }
 
@@ -56,7 +56,7 @@ type modelField struct {
 	value   string
 }
 
-func (m model) matches(c Match, q modelRequest) bool {
+func (m model) matches(c match, q modelRequest) bool {
 	fields := map[string]modelField{
 		"account": {c.Account, q.account}, "type": {c.Type, q.kind}, "name": {c.Name, q.name}, "service": {c.Service, q.service},
 	}

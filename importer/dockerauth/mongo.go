@@ -15,10 +15,10 @@ import (
 // readMongoACL reads the entries that docker_auth keeps in MongoDB, as mongoexport
 // writes them: one JSON document a line. They are ordered by "seq", which docker_auth
 // documents and its index enforces.
-func (r *reader) readMongoACL(text []byte) ([]Entry, error) {
+func (r *reader) readMongoACL(text []byte) ([]entry, error) {
 	type numbered struct {
 		seq   int64
-		entry Entry
+		entry entry
 	}
 	var all []numbered
 	err := r.readDocuments(text, func(line int, n *yaml.Node) {
@@ -44,7 +44,7 @@ func (r *reader) readMongoACL(text []byte) ([]Entry, error) {
 		return nil, err
 	}
 	slices.SortStableFunc(all, func(a, b numbered) int { return cmp.Compare(a.seq, b.seq) })
-	entries := make([]Entry, len(all))
+	entries := make([]entry, len(all))
 	for i, one := range all {
 		entries[i] = one.entry
 		if i > 0 && one.seq == all[i-1].seq {

@@ -16,7 +16,7 @@ const maxUnless = 1_000_000
 // Of two rules that may cover the same request the later one names the earlier one,
 // unless the earlier one grants all that the later one does: then both may apply. A
 // deny rule is named nowhere, since it takes from later rules anyway.
-func (t *aclTranslation) ordered() []Rule {
+func (t *aclTranslation) ordered() []commentedRule {
 	t.denyRefused()
 	ix := newShapeIndex(t.rules)
 	named, total := map[string]bool{}, 0
@@ -47,9 +47,9 @@ func (t *aclTranslation) ordered() []Rule {
 		kept = append(kept, r)
 	}
 	t.guard(guarded)
-	all := make([]Rule, len(kept))
+	all := make([]commentedRule, len(kept))
 	for i, r := range kept {
-		all[i] = Rule{Rule: r.Rule, Comment: r.entry.comment()}
+		all[i] = commentedRule{Rule: r.Rule, Comment: r.entry.comment()}
 	}
 	return all
 }

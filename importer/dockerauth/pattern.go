@@ -138,7 +138,7 @@ var captureSyntax = regexp.MustCompile(`\$\{(.+?):(\d+)\}`)
 // parseCaptures returns the captures in the fields of a match that docker_auth fills
 // in, by their text. A capture in labels alone is none. The expression of a field
 // must have the group.
-func parseCaptures(m *Match) map[string]variable {
+func parseCaptures(m *match) map[string]variable {
 	all := map[string]variable{}
 	for _, name := range fields {
 		text := m.field(name)
@@ -161,7 +161,7 @@ func parseCaptures(m *Match) map[string]variable {
 }
 
 // field returns the pattern of a field by its name, or nil.
-func (m *Match) field(name string) *string {
+func (m *match) field(name string) *string {
 	switch name {
 	case "account":
 		return m.Account

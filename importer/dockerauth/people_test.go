@@ -16,7 +16,7 @@ func TestPasswords(t *testing.T) {
 		strings.Repeat("$2", 40): "", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$" + strings.Repeat("a", 43): "",
 	} {
 		r := &reader{}
-		tr := &translation{r: r, file: &authConfig{users: []user{{User: User{Line: 1, Name: "bob"}, password: &given}}}}
+		tr := &translation{r: r, file: &authConfig{users: []user{{staticUser: staticUser{Line: 1, Name: "bob"}, password: &given}}}}
 		people, _ := tr.people()
 		if len(people) != 1 {
 			t.Fatalf("%q: %d users, want one", given, len(people))
@@ -34,7 +34,7 @@ func TestNames(t *testing.T) {
 	hash := "$2y$05$eziYaMjd7zu5wkPVPKqAcuRDZqSblwmwy/APz8kE62HAtTCUTQbZm"
 	tr := &translation{r: &reader{}, file: &authConfig{}}
 	for i, name := range []string{"bob", "Bob", "José", "signe@kai.test", "night build", "$oidc", "oauth2accesstoken", " eve", "e\u200bve", "a\nb", strings.Repeat("x", 600)} {
-		tr.file.users = append(tr.file.users, user{User: User{Line: i + 1, Name: name}, password: &hash})
+		tr.file.users = append(tr.file.users, user{staticUser: staticUser{Line: i + 1, Name: name}, password: &hash})
 	}
 	people, anonymous := tr.people()
 	var names []string

@@ -43,7 +43,7 @@ func indented(v any) string {
 }
 
 // firstDifference returns the first request that ours decides otherwise, or "".
-func firstDifference(entries []Entry, who Identities, requests []modelRequest) string {
+func firstDifference(entries []entry, who identities, requests []modelRequest) string {
 	rules, findings := translateACL(entries, who)
 	if slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Refused }) {
 		return ""
@@ -65,7 +65,7 @@ func firstDifference(entries []Entry, who Identities, requests []modelRequest) s
 		if !exists(q, who) {
 			continue
 		}
-		if q.kind == "chart" && !slices.ContainsFunc(entries, func(e Entry) bool { return e.Match.Type != nil && *e.Match.Type == "chart" }) {
+		if q.kind == "chart" && !slices.ContainsFunc(entries, func(e entry) bool { return e.Match.Type != nil && *e.Match.Type == "chart" }) {
 			continue // a type that no entry names
 		}
 		want, by := m.decide(q)
@@ -89,15 +89,15 @@ func firstDifference(entries []Entry, who Identities, requests []modelRequest) s
 }
 
 // exists reports whether the person of a request is still among the people.
-func exists(q modelRequest, who Identities) bool {
+func exists(q modelRequest, who identities) bool {
 	if q.account == "" {
 		return who.Anonymous
 	}
-	return who.Directory || slices.ContainsFunc(who.Users, func(u User) bool { return u.Name == q.account })
+	return who.Directory || slices.ContainsFunc(who.Users, func(u staticUser) bool { return u.Name == q.account })
 }
 
 // granted returns what our rules grant of a request.
-func granted(p *policy.Policy, q modelRequest, who Identities) []string {
+func granted(p *policy.Policy, q modelRequest, who identities) []string {
 	req := policy.Request{
 		Anonymous: q.account == "", User: q.account, FoldsCase: true, Method: "password", Service: q.service, Address: q.address, Time: time.Unix(1, 0),
 		Scopes: []registry.Scope{{Type: q.kind, Name: q.name, Actions: q.actions}},
@@ -129,8 +129,8 @@ func granted(p *policy.Policy, q modelRequest, who Identities) []string {
 
 // shrink removes entries, conditions and users as long as some request is decided
 // otherwise.
-func shrink(entries []Entry, who Identities, requests []modelRequest) ([]Entry, Identities) {
-	differs := func(entries []Entry, who Identities) bool { return firstDifference(entries, who, requests) != "" }
+func shrink(entries []entry, who identities, requests []modelRequest) ([]entry, identities) {
+	differs := func(entries []entry, who identities) bool { return firstDifference(entries, who, requests) != "" }
 	for again := true; again; {
 		again = false
 		for i := range entries {
@@ -141,9 +141,9 @@ func shrink(entries []Entry, who Identities, requests []modelRequest) ([]Entry, 
 			}
 		}
 		for i := range entries {
-			for _, lift := range []func(*Match){
-				func(m *Match) { m.Account = nil }, func(m *Match) { m.Type = nil }, func(m *Match) { m.Name = nil },
-				func(m *Match) { m.Service = nil }, func(m *Match) { m.IP = nil }, func(m *Match) { m.Labels = nil },
+			for _, lift := range []func(*match){
+				func(m *match) { m.Account = nil }, func(m *match) { m.Type = nil }, func(m *match) { m.Name = nil },
+				func(m *match) { m.Service = nil }, func(m *match) { m.IP = nil }, func(m *match) { m.Labels = nil },
 			} {
 				simpler := slices.Clone(entries)
 				lift(&simpler[i].Match)
@@ -191,8 +191,8 @@ func (d aclDrawer) labels() map[string][]string {
 	return all
 }
 
-func (d aclDrawer) identities() Identities {
-	who := Identities{Anonymous: d.IntN(3) > 0, Directory: d.IntN(4) == 0}
+func (d aclDrawer) identities() identities {
+	who := identities{Anonymous: d.IntN(3) > 0, Directory: d.IntN(4) == 0}
 	if d.IntN(3) == 0 {
 		who.AnonymousLabels = d.labels()
 	}
@@ -201,7 +201,7 @@ func (d aclDrawer) identities() Identities {
 		name := d.one("ann", "bob", "Cyd", "ann-x", "red", "a.b", "a+b", "jo@x.test", "u/v", "h*", "red/sub", "svc-red-blue", "svc-app", "bot-app", "bot-red", "reg", "app", "A.B")
 		if f := fold.Name(name); !folded[f] {
 			folded[f] = true
-			who.Users = append(who.Users, User{Name: name, Labels: d.labels()})
+			who.Users = append(who.Users, staticUser{Name: name, Labels: d.labels()})
 		}
 	}
 	if who.Directory {
@@ -216,10 +216,10 @@ func (d aclDrawer) identities() Identities {
 	return who
 }
 
-func (d aclDrawer) entries(who *Identities) []Entry {
-	var all []Entry
+func (d aclDrawer) entries(who *identities) []entry {
+	var all []entry
 	for n := range 1 + d.IntN(7) {
-		e := Entry{Line: n + 1, Actions: d.actions()}
+		e := entry{Line: n + 1, Actions: d.actions()}
 		if d.IntN(2) == 0 {
 			e.Match.Account = d.pattern("ann", "bob", "Cyd", "", "*", "?*", "a*", "/.+/", "/.*/", "/^$/", "/^a/", "/b/", "/^(ann|bob)$/", "/^(?i)CYD$/", "[a-b]*", "ann-x", "h*", "h\\*", "/^svc-([a-z]+)/", "/^svc-([a-z]+)-([a-z]+)$/", "/^bot-(.+)$/", "/@(.+)\\.test$/", "bot-${name}", "${service}", "${labels:team}", "x-${labels:site}", "${account}", "/^${labels:team}/", "u/*", "u/v", "/^[A-Z]/", "zed", "[a-", "/^${name:1}/")
 		}
@@ -265,7 +265,7 @@ func (d aclDrawer) actions() []string {
 	return append(d.some(2, "push", "delete"), "pull")
 }
 
-func (d aclDrawer) requests(who *Identities) []modelRequest {
+func (d aclDrawer) requests(who *identities) []modelRequest {
 	var all []modelRequest
 	for range 40 {
 		q := modelRequest{
@@ -282,7 +282,7 @@ func (d aclDrawer) requests(who *Identities) []modelRequest {
 			q.account, q.labels = who.Users[n].Name, who.Users[n].Labels
 		case n == len(who.Users) && who.Directory:
 			q.account = d.one("zoe", "red", "ann-x", "svc-red-blue", "x.y", "jo@y.test", "bot-app")
-			if slices.ContainsFunc(who.Users, func(u User) bool { return fold.Name(u.Name) == q.account }) {
+			if slices.ContainsFunc(who.Users, func(u staticUser) bool { return fold.Name(u.Name) == q.account }) {
 				continue // the static user
 			}
 			q.labels = map[string][]string{"team": d.some(3, "red", "blue", "team a", "a.b", "*"), "site": d.some(2, "red", "x-red", "red/sub", "zoe")}

@@ -266,7 +266,7 @@ func TestModelAnswersAsRecorded(t *testing.T) {
 }
 
 // recordedEntries returns the acl of a configuration, and the labels of "".
-func recordedEntries(t *testing.T, data []byte) ([]Entry, map[string][]string) {
+func recordedEntries(t *testing.T, data []byte) ([]entry, map[string][]string) {
 	t.Helper()
 	r := &reader{}
 	root, err := r.parse(data)

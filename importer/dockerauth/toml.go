@@ -79,7 +79,7 @@ func (d *document) table(header string, rows []row) {
 }
 
 // rule writes a [[rule]] table.
-func (d *document) rule(r Rule) {
+func (d *document) rule(r commentedRule) {
 	if r.Comment != "" {
 		d.comment(r.Comment)
 	}
