@@ -25,7 +25,7 @@ func FuzzDecideAsDocumented(f *testing.F) {
 // TestDecideAsDocumented compares Decide with the reference evaluator for some
 // thousand requests; REFERENCE_POLICIES sets the number of policies.
 func TestDecideAsDocumented(t *testing.T) {
-	policies := 400
+	policies := 150
 	if more, err := strconv.Atoi(os.Getenv("REFERENCE_POLICIES")); err == nil {
 		policies = more
 	}
@@ -39,8 +39,8 @@ func TestDecideAsDocumented(t *testing.T) {
 		}
 	}
 	t.Logf("%d decisions: %d rules matched, %d failed, %d did not match", policies*requests*2, seen[isTrue], seen[isUnknown], seen[isFalse])
-	if seen[isTrue] < policies*requests/4 || seen[isUnknown] < policies*requests/4 {
-		t.Errorf("%d rules matched and %d failed, want at least a quarter of the requests of each", seen[isTrue], seen[isUnknown])
+	if seen[isTrue] < policies*requests/5 || seen[isUnknown] < policies*requests/5 {
+		t.Errorf("%d rules matched and %d failed, want at least a fifth of the requests of each", seen[isTrue], seen[isUnknown])
 	}
 }
 
