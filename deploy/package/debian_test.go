@@ -203,7 +203,7 @@ func testRefusedReload(t *testing.T, m *machine) {
 	m.until(t, "systemctl show shorepass.service", "ActiveState=active", "the one on disk", configFile+":3: server.contct; the log has the reason")
 	m.serves(t)
 	// A signal goes to the server itself, which reports the same.
-	m.run(t, "systemctl kill --signal=HUP shorepass.service")
+	m.run(t, "systemctl kill --kill-whom=main --signal=HUP shorepass.service")
 	m.until(t, "systemctl show shorepass.service", "ActiveState=active", "by an older configuration; the one on disk is refused: "+configFile+":3: server.contct")
 	m.configure(t, "contct =", "contact =")
 	m.run(t, "systemctl reload shorepass.service")

@@ -64,8 +64,7 @@ var sentences = []struct {
 	{refused, regexp.MustCompile(`is refused:$`)},
 }
 
-// blocks returns the indented blocks of a text in Markdown. In a list the indentation is
-// that of the item and four more.
+// blocks returns the indented blocks of a text in Markdown, those in lists too.
 func blocks(t *testing.T, page string) []block {
 	t.Helper()
 	var all []block
@@ -102,9 +101,17 @@ func blocks(t *testing.T, page string) []block {
 		if all[i].kind == commands && regexp.MustCompile(`(?m)^(cd|export) `).MatchString(all[i].text) {
 			t.Fatalf("line %d: the next block would not have this folder or environment", all[i].line)
 		}
-		all[i].text = strings.TrimRight(all[i].text, "\n") + "\n"
+		all[i].text = dedent(all[i].text)
 	}
 	return all
+}
+
+// dedent removes what all lines of a block are indented by, and empty lines at its end.
+func dedent(text string) string {
+	for !regexp.MustCompile(`(?m)^[^ \n]`).MatchString(text) {
+		text = regexp.MustCompile(`(?m)^ `).ReplaceAllString(text, "")
+	}
+	return strings.TrimRight(text, "\n") + "\n"
 }
 
 // do executes a block.
