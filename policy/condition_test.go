@@ -188,11 +188,15 @@ func TestCheapConditionsHaveABudget(t *testing.T) {
 		conditions int
 		beyond     bool
 	}{{50, false}, {500, true}} {
-		var rules []Rule
+		rules := []Rule{{Users: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"push"}}}
 		for i := range tt.conditions {
 			rules = append(rules, Rule{Effect: deny, Repositories: []string{"**"}, Actions: []string{"push"}, When: fmt.Sprintf(`request.repository == "b%d"`, i)})
 		}
-		got := compile(t, rules).Decide(Request{User: "u", Scopes: resources})
+		p, req := compile(t, rules), Request{User: "u", Scopes: resources}
+		got := p.Decide(req)
+		if all := len(got.Access) == len(resources); all == tt.beyond || p.Explain(req).GrantsAll() != all {
+			t.Errorf("%d conditions: Decide grants %d of %d resources, and whether all, Explain says %v", tt.conditions, len(got.Access), len(resources), !all)
+		}
 		if beyond := slices.ContainsFunc(got.Rules, func(v Verdict) bool { return v.Fault == overBudget }); beyond != tt.beyond {
 			t.Errorf("%d conditions for each of %d resources: %v to whether they exceed the limit, want %v", tt.conditions, len(resources), beyond, tt.beyond)
 		}

@@ -13,16 +13,11 @@ import (
 //
 // The decision may share slices with req; neither may be changed.
 func (p *Policy) Decide(req Request) Decision {
-	d := decider{policy: p, req: &req, identity: p.identity(&req), matches: make([]ruleMatch, 0, 4)}
+	d := p.newDecider(&req)
 	var out Decision
 	for i := range req.Scopes {
 		scope := &req.Scopes[i]
-		ruled := asRuled(scope)
-		if len(ruled.Actions) == 0 || len(ruled.Name) == 0 || len(ruled.Name) > registry.MaxName {
-			continue
-		}
-		d.matchRules(ruled)
-		if granted := d.granted(); len(granted) > 0 {
+		if granted := d.decide(scope); len(granted) > 0 {
 			if out.Access == nil {
 				out.Access = make([]registry.Access, 0, len(req.Scopes)-i)
 			}
@@ -31,6 +26,22 @@ func (p *Policy) Decide(req Request) Decision {
 		out.Rules = d.verdicts(out.Rules)
 	}
 	return out
+}
+
+func (p *Policy) newDecider(req *Request) decider {
+	return decider{policy: p, req: req, identity: p.identity(req), matches: make([]ruleMatch, 0, 4)}
+}
+
+// decide returns the actions that are granted on a scope, and leaves the rules that
+// matched it in d.matches.
+func (d *decider) decide(scope *registry.Scope) []string {
+	ruled := asRuled(scope)
+	if len(ruled.Actions) == 0 || len(ruled.Name) == 0 || len(ruled.Name) > registry.MaxName {
+		d.matches = d.matches[:0]
+		return nil
+	}
+	d.matchRules(ruled)
+	return d.granted()
 }
 
 // decider holds the state of one decision. It computes costly values (the

@@ -57,10 +57,9 @@ func (p *Policy) Explain(req Request) Explanation {
 	if req.Anonymous {
 		e = Explanation{Groups: []string{anonymous}}
 	}
+	d := p.newDecider(&req)
 	for i := range req.Scopes {
-		one := req
-		one.Scopes = req.Scopes[i : i+1]
-		e.Scopes = append(e.Scopes, p.explainScope(one))
+		e.Scopes = append(e.Scopes, d.explain(&req.Scopes[i]))
 	}
 	return e
 }
@@ -72,14 +71,13 @@ func (e Explanation) GrantsAll() bool {
 	})
 }
 
-func (p *Policy) explainScope(req Request) ExplainedScope {
-	scope, decision := &req.Scopes[0], p.Decide(req)
+// explain decides and explains the next scope of the request.
+func (d *decider) explain(scope *registry.Scope) ExplainedScope {
 	s := ExplainedScope{Scope: scopeName(scope), Granted: []string{}}
-	for _, a := range decision.Access {
-		s.Granted = a.Actions
-	}
+	s.Granted = append(s.Granted, d.decide(scope)...)
+	rules := d.verdicts(nil)
 	var order []string
-	for _, v := range decision.Rules {
+	for _, v := range rules {
 		if v.Fault != "" {
 			s.Faults = append(s.Faults, v)
 		}
@@ -88,7 +86,7 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 	denied := false
 	for _, action := range actionsToExplain(scope.Actions, order) {
 		a := ExplainedAction{Action: action, Granted: slices.Contains(s.Granted, action)}
-		for _, v := range decision.Rules {
+		for _, v := range rules {
 			has := slices.Contains(v.Actions, action)
 			takes := v.Effect == deny && (has || action == "*") // any deny rule that matches takes "*"
 			if takes && !slices.Contains(a.TakenBy, v.Rule) {
@@ -101,7 +99,7 @@ func (p *Policy) explainScope(req Request) ExplainedScope {
 		s.Actions = append(s.Actions, a)
 	}
 	if denied {
-		s.Near, s.More = p.nearMisses(req, s.Actions)
+		s.Near, s.More = d.policy.nearMisses(*d.req, scope, s.Actions)
 	}
 	return s
 }
@@ -128,7 +126,7 @@ func actionsToExplain(asked, named []string) []string {
 
 // nearMisses returns the near misses for the actions that no rule gives or
 // takes, those that miss least first, and the number of those left out.
-func (p *Policy) nearMisses(req Request, actions []ExplainedAction) (all []NearRule, more int) {
+func (p *Policy) nearMisses(req Request, scope *registry.Scope, actions []ExplainedAction) (all []NearRule, more int) {
 	var wanted []string
 	for _, a := range actions {
 		if !a.Granted && a.TakenBy == nil {
@@ -136,7 +134,7 @@ func (p *Policy) nearMisses(req Request, actions []ExplainedAction) (all []NearR
 		}
 	}
 	d := decider{policy: p, req: &req, identity: p.identity(&req)}
-	ruled := asRuled(&req.Scopes[0])
+	ruled := asRuled(scope)
 	d.setScope(&registry.Scope{Type: ruled.Type, Name: ruled.Name, Actions: wanted})
 	d.noteAllNamed()
 	ranked := map[key][]NearRule{}
