@@ -6,11 +6,14 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -260,5 +263,39 @@ func TestChallengeHandshake(t *testing.T) {
 		if got := IsChallenge(&tls.ClientHelloInfo{SupportedProtos: tt.protocols}); got != tt.want {
 			t.Errorf("IsChallenge(%q) = %v", tt.protocols, got)
 		}
+	}
+}
+
+// TestAskDirectoryFaults: an answer that is no directory, and one that leads away from
+// https, are told from a directory that is down.
+func TestAskDirectoryFaults(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		"a page":       {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, "not the directory of an ACME server"},
+		"another type": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `[]`) }, "not the directory of an ACME server"},
+		"too long": {func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, `{"newNonce":"`+strings.Repeat("a", 2<<20)+`"}`)
+		}, "not the directory of an ACME server"},
+		"nothing": {func(http.ResponseWriter, *http.Request) {}, "not the directory of an ACME server"},
+		"plain http": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		}, "this is not https"},
+		"a loop":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "more than three times"},
+		"out of order": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusBadGateway) }, "the directory cannot be read: 502"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewTLSServer(tt.answer)
+			defer server.Close()
+			ca := filepath.Join(t.TempDir(), "ca.pem")
+			if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c := Config{Directory: server.URL + "/dir", TLS: tlsconf.Config{CA: ca}}
+			if _, err := c.AskDirectory(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("AskDirectory: %v, want %q", err, tt.want)
+			}
+		})
 	}
 }

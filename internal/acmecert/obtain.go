@@ -33,7 +33,19 @@ func (c Config) newClient() (*acme.Client, error) {
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, ForceAttemptHTTP2: true}
 	return &acme.Client{DirectoryURL: c.Directory, UserAgent: "shorepass", RetryBackoff: retryRequest,
-		HTTPClient: &http.Client{Transport: boundedTransport{transport}, Timeout: requestTimeout}}, nil
+		HTTPClient: &http.Client{Transport: boundedTransport{transport}, Timeout: requestTimeout, CheckRedirect: checkRedirect}}, nil
+}
+
+// checkRedirect refuses to leave https. The library follows a redirect for GET requests, of
+// which the directory's is the first.
+func checkRedirect(to *http.Request, via []*http.Request) error {
+	switch {
+	case to.URL.Scheme != "https":
+		return errors.New("the directory redirects there, and this is not https; correct the URL of the directory")
+	case len(via) > 3:
+		return errors.New("the directory redirects more than three times; correct the URL of the directory")
+	}
+	return nil
 }
 
 // maxResponse bounds a response of the directory, in bytes; the largest is a chain of
