@@ -58,6 +58,7 @@ func TestDebianPackage(t *testing.T) {
 		{"a port below 1024", testLowPort},
 		{"upgraded", testUpgraded},
 		{"a refused upgrade", testRefusedUpgrade},
+		{"upgraded under another unit", testOtherUnit},
 		{"stopped", testStopped},
 		{"removed and purged", testPurged},
 	} {
@@ -321,6 +322,22 @@ func testRefusedUpgrade(t *testing.T, m *machine) {
 	m.serves(t)
 }
 
+// testOtherUnit: a unit of the administrator's own hides the package's, and has no
+// ExecReload. Nothing says then that the configuration is refused.
+func testOtherUnit(t *testing.T, m *machine) {
+	const other = "/etc/systemd/system/shorepass.service"
+	m.run(t, "sed '/^ExecReload=/d' /usr/lib/systemd/system/shorepass.service >"+other+"; systemctl daemon-reload; systemctl restart shorepass.service")
+	before := m.show(t, "MainPID")
+	out := m.run(t, "dpkg --install /root/"+filepath.Base(strict.deb(t)))
+	if !strings.Contains(out, "the unit has no ExecReload") || strings.Contains(out, "refuses the configuration") {
+		t.Errorf("the upgrade says\n%s", out)
+	}
+	if after := m.show(t, "MainPID"); after != before {
+		t.Errorf("the upgrade restarted the server unchecked: %s, then %s", before, after)
+	}
+	m.run(t, "rm "+other+"; systemctl daemon-reload")
+}
+
 func testStopped(t *testing.T, m *machine) {
 	m.run(t, "systemctl stop shorepass.service")
 	got := m.show(t, "ActiveState,Result,ExecMainStatus")
@@ -329,16 +346,22 @@ func testStopped(t *testing.T, m *machine) {
 			t.Errorf("after a stop the unit has\n%s\nwant %s", got, want)
 		}
 	}
+	out := m.run(t, "dpkg --install /root/"+filepath.Base(strict.deb(t)))
+	if !strings.Contains(out, "is not running, and was not started: systemctl start shorepass") {
+		t.Errorf("an upgrade of a stopped server does not say that it stays so:\n%s", out)
+	}
 	m.run(t, "systemctl start shorepass.service")
 }
 
+// testPurged: the logs are on a volume of their own.
 func testPurged(t *testing.T, m *machine) {
+	m.run(t, "mount --bind /var/log/shorepass /var/log/shorepass; touch /var/log/shorepass/audit.log")
 	m.run(t, "dpkg --remove shorepass")
 	if got := m.run(t, "systemctl show --property=ActiveState,LoadState shorepass.service"); !strings.Contains(got, "ActiveState=inactive") || !strings.Contains(got, "LoadState=not-found") {
 		t.Errorf("after the removal the unit is\n%s", got)
 	}
 	m.run(t, "test -f "+configFile+" -a -f /var/lib/shorepass/data/shorepass.db")
-	m.run(t, "dpkg --purge shorepass")
+	m.run(t, "dpkg --purge shorepass; test ! -e /var/log/shorepass/audit.log; umount /var/log/shorepass; rmdir /var/log/shorepass")
 	for _, path := range []string{configFile, "/var/lib/shorepass", "/var/log/shorepass", "/usr/bin/shorepass", "/etc/logrotate.d/shorepass", "/etc/systemd/system/multi-user.target.wants/shorepass.service"} {
 		m.run(t, "test ! -e "+path+" -a ! -L "+path)
 	}
