@@ -14,12 +14,13 @@ func (t *aclTranslation) loggedIn(e *aclEntry, kinds []string) []draft {
 		return nil
 	}
 	general, ok := t.general(e, kinds, covered)
-	if _, effect := t.grants(e); effect == "deny" && e.name.has(labelValue) {
-		// A value that fills no placeholder is any one component to a deny rule.
+	if _, effect := t.grants(e); e.name.has(labelValue) {
+		// A value that fills no placeholder is any one component to a deny rule, and to a
+		// rule whose unless names this one.
 		switch {
 		case !t.who.Directory:
 			ok = ok && !slices.ContainsFunc(covered, func(who principal) bool { return t.needsOwn(e, who) })
-		case ok:
+		case ok && effect == "deny":
 			t.note(e.Line, Changed, "a person with a value that fills no placeholder is denied every name of the form %q", e.name.text)
 		}
 	}
