@@ -17,6 +17,7 @@ type aclRule struct {
 	unnamed             bool       // the other rule of its entry stands for it in unless
 	parsed              [][]symbol // the cached positions of shape
 	guards              []string   // conditions that are false where a placeholder cannot be filled
+	compared            string     // the placeholder whose values guards compare with the name, if they do
 }
 
 // add adds the rules of an entry.
@@ -30,7 +31,7 @@ func (t *aclTranslation) add(e *aclEntry, drafts []draft) {
 		if len(drafts) > 1 {
 			name += fmt.Sprintf(".%d", i+1)
 		}
-		r := &aclRule{entry: e, shape: d.shape, guards: d.guards, Rule: policy.Rule{
+		r := &aclRule{entry: e, shape: d.shape, guards: d.guards, compared: d.compared, Rule: policy.Rule{
 			Name: name, Effect: effect, Users: d.users, Groups: d.groups, Services: d.services,
 			Types: d.types, Repositories: d.repositories, Actions: granted, When: strings.Join(d.when, " && "),
 		}}

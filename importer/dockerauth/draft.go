@@ -11,9 +11,10 @@ type draft struct {
 	types         []string
 	services      []string
 	repositories  []string
-	shape         []string
+	shape         []string // see aclRule, as the two below
 	when          []string
 	guards        []string
+	compared      string
 }
 
 func (d *draft) clone() draft {

@@ -20,7 +20,7 @@ func (t *aclTranslation) loggedIn(e *aclEntry, kinds []string) []draft {
 		switch {
 		case !t.who.Directory:
 			ok = ok && !slices.ContainsFunc(covered, func(who principal) bool { return t.needsOwn(e, who) })
-		case ok && effect == "deny":
+		case ok && effect == "deny" && slices.ContainsFunc(general, func(d draft) bool { return d.compared == "" }):
 			t.note(e.Line, Changed, "a person with a value that fills no placeholder is denied every name of the form %q", e.name.text)
 		}
 	}

@@ -44,7 +44,37 @@ func (t *aclTranslation) names(e *aclEntry, d draft, kind string) ([]draft, bool
 	}
 	slices.Sort(d.guards)
 	d.guards = slices.Compact(d.guards)
+	if condition, ok := t.labelCondition(made); ok {
+		d.guards, d.compared = []string{condition}, placeholders[0]
+	}
 	return t.namesOf([]expression{made}, d, placeholders)
+}
+
+// labelCondition returns the condition that the name has a value of the label that is the
+// only hole of an expression. ok is false unless the hole is a whole component of the path
+// behind literal text.
+func (t *aclTranslation) labelCondition(x expression) (condition string, ok bool) {
+	s, ok := x.sequence()
+	if !ok || len(x.holes) != 1 || x.holes[0].kind != labelValue {
+		return "", false
+	}
+	i := slices.IndexFunc(s, func(e element) bool { return e.kind == character && e.r == firstHole })
+	if i < 0 || !wholeComponent(s, i) || slices.ContainsFunc(s[:i], func(e element) bool { return e.kind != character || e.fold }) {
+		return "", false
+	}
+	value := "v"
+	if i > 0 {
+		before, _ := x.celConcatenation(s[:i])
+		value = before + " + v"
+	}
+	condition = "request.repository == " + value
+	if i+1 < len(s) {
+		condition = "request.repository.startsWith(" + value + ` + "/")`
+	}
+	if x.holes[0].name == t.who.GroupLabel {
+		return `groups.exists(v, v != "authenticated" && ` + condition + ")", true
+	}
+	return t.claimExists(x.holes[0].name, "v", condition), true
 }
 
 // componentSyntax matches what fills a placeholder, and little else. It is short, since

@@ -55,7 +55,9 @@ func (t *aclTranslation) ordered() []commentedRule {
 }
 
 // guard adds the conditions that are false where a placeholder cannot be filled, to rules
-// of which it must be told whether they cover a request. Where the conditions would take
+// of which it must be told whether they cover a request. Conditions that compare the name
+// take the place of the placeholder: with it one value that cannot fill it, such as a group
+// with a blank, would leave in doubt which names the rule covers. Where the conditions would take
 // too long together they are left out: then later rules do not apply in doubt.
 func (t *aclTranslation) guard(rules []*aclRule) {
 	var trial []policy.Rule
@@ -66,12 +68,18 @@ func (t *aclTranslation) guard(rules []*aclRule) {
 			parts = slices.Insert(parts, 0, r.When)
 		}
 		with.When = strings.Join(parts, " && ")
+		if r.compared != "" {
+			with.Repositories = slices.Clone(r.Repositories)
+			for i, g := range with.Repositories {
+				with.Repositories[i] = strings.ReplaceAll(g, r.compared, "*")
+			}
+		}
 		trial = append(trial, with)
 	}
 	refused := refusedRules(trial)
 	for i, r := range rules {
 		if !refused[i] {
-			r.When = trial[i].When
+			r.When, r.Repositories = trial[i].When, trial[i].Repositories
 		}
 	}
 }
