@@ -77,6 +77,20 @@ func unavailable(cause error) httpError {
 		message: "the login cannot be checked right now; your password may well be right, try again in a moment"}
 }
 
+// statusClientClosed is nginx's status of a request whose client disconnected before the
+// answer. It is not 503: a stranger who hangs up would look like an outage of this side.
+const statusClientClosed = 499
+
+// failure returns the answer to an error, which a client that disconnected does not read;
+// the audit line and the metrics have its status.
+func (g *Generation) failure(r *http.Request, err error) httpError {
+	failure := g.wireError(err)
+	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		failure.status = statusClientClosed
+	}
+	return failure
+}
+
 // wireError maps an error of any package to the answer on the wire, and is the only
 // function that does. An error that it does not recognize is a bug of ours, 500.
 func (g *Generation) wireError(err error) httpError {
@@ -122,7 +136,6 @@ func (g *Generation) wireError(err error) httpError {
 		return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", cause: err,
 			message: "too many scopes in one request; ask for fewer"}
 	case errors.Is(err, context.Canceled):
-		// The client disconnected and does not read this; the audit line says so.
 		return httpError{status: http.StatusServiceUnavailable, code: codeUnavailable, oauth: "temporarily_unavailable", cause: err,
 			message: "the client canceled the request"}
 	}

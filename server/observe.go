@@ -35,7 +35,7 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation
 	if err == nil {
 		return
 	}
-	failure := gen.wireError(err)
+	failure := gen.failure(r, err)
 	req.refusedBy = providers.NameOf(err)
 	req.line.Reason = auditText(failure.Error())
 	if required := req.record(s.audit, failure.status); required != nil {

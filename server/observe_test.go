@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,6 +42,30 @@ func TestFailuresAreLogged(t *testing.T) {
 		s.logFailure(httptest.NewRequest(http.MethodGet, "/jwt/auth", nil), new(request), failure)
 		if failure.status != test.status || !strings.Contains(log.String(), "level="+test.level.String()+" ") {
 			t.Errorf("%s: %d and the log has %s, want %d and the level %s", test.name, failure.status, &log, test.status, test.level)
+		}
+	}
+}
+
+// TestDisconnectedClient: a client that hangs up is no failure of this side, and hides
+// none.
+func TestDisconnectedClient(t *testing.T) {
+	connected := httptest.NewRequest(http.MethodGet, "/jwt/auth", nil)
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	disconnected := connected.WithContext(ctx)
+	for _, test := range []struct {
+		name   string
+		r      *http.Request
+		err    error
+		status int
+	}{
+		{"it waited for its turn", disconnected, fmt.Errorf("%w: wait: %w", providers.ErrUnavailable, ctx.Err()), statusClientClosed},
+		{"it sent its request", disconnected, ctx.Err(), statusClientClosed},
+		{"the provider was down", disconnected, fmt.Errorf("%w: connection refused", providers.ErrUnavailable), 503},
+		{"it waits, and something else was canceled", connected, fmt.Errorf("%w: wait: %w", providers.ErrUnavailable, ctx.Err()), 503},
+	} {
+		if failure := new(Generation).failure(test.r, test.err); failure.status != test.status {
+			t.Errorf("%s: %d, want %d", test.name, failure.status, test.status)
 		}
 	}
 }
