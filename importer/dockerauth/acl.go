@@ -105,8 +105,10 @@ func (t *aclTranslation) translate(e *aclEntry) {
 	var drafts []draft
 	for _, kinds := range t.kinds(e) {
 		drafts = append(drafts, t.loggedIn(e, kinds)...)
+		drafts = append(drafts, t.unfillable(e, kinds)...)
 		if t.anonymous != nil {
 			drafts = append(drafts, t.withoutCredentials(e, kinds)...)
+			drafts = append(drafts, t.withoutAccount(e, kinds)...)
 		}
 	}
 	if len(drafts) == 0 {

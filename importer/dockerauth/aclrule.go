@@ -18,6 +18,8 @@ type aclRule struct {
 	parsed              [][]symbol // the cached positions of shape
 	guards              []string   // conditions that are false where a placeholder cannot be filled
 	compared            string     // the placeholder whose values guards compare with the name, if they do
+	doubt               string     // why it denies what its entry does not grant; empty if it is the entry itself
+	spared              []string   // with doubt: the actions that the entry grants
 }
 
 // add adds the rules of an entry.
@@ -35,16 +37,34 @@ func (t *aclTranslation) add(e *aclEntry, drafts []draft) {
 			Name: name, Effect: effect, Users: d.users, Groups: d.groups, Services: d.services,
 			Types: d.types, Repositories: d.repositories, Actions: granted, When: strings.Join(d.when, " && "),
 		}}
+		if d.doubt != "" && !e.failed {
+			r.denyInDoubt(d.doubt, granted)
+		}
 		r.anonymous = slices.Contains(d.groups, anonymous)
 		r.loggedIn = !r.anonymous || len(d.groups) > 1
 		if slices.Equal(d.types, []string{"repository"}) {
 			r.Types = nil
 		}
 		t.rules = append(t.rules, r)
-		if effect == "" && len(e.Actions) > 1 && slices.Contains(e.Actions, "*") && slices.Contains(d.types, "registry") {
+		if r.Effect == "" && len(e.Actions) > 1 && slices.Contains(e.Actions, "*") && slices.Contains(d.types, "registry") {
 			t.rules = append(t.rules, r.asterisk())
 		}
 	}
+}
+
+// denyInDoubt makes a rule one that denies all but what its entry grants.
+func (r *aclRule) denyInDoubt(why string, granted []string) {
+	r.doubt, r.Actions = why, []string{"*"}
+	if r.Effect == "" {
+		r.spared = granted
+		r.When = strings.TrimPrefix(r.When+" && !(request.action in "+celList(granted)+")", " && ")
+	}
+	r.Effect = "deny"
+}
+
+// exceeds reports whether an allow rule grants more than some actions.
+func (r *aclRule) exceeds(actions []string) bool {
+	return slices.ContainsFunc(r.Actions, func(action string) bool { return !slices.Contains(actions, action) })
 }
 
 // asterisk returns the rule for the action "*" itself, which registries ask for the
@@ -56,6 +76,14 @@ func (r *aclRule) asterisk() *aclRule {
 	only.When = strings.TrimPrefix(r.When+` && request.action == "*"`, " && ")
 	only.unnamed = true
 	return &only
+}
+
+// comment returns what stands above a rule.
+func (r *aclRule) comment() string {
+	if r.doubt == "" {
+		return r.entry.comment()
+	}
+	return fmt.Sprintf("Line %d, in doubt: %s.", r.entry.Line, r.doubt)
 }
 
 func (r *aclRule) types() []string {
@@ -79,6 +107,17 @@ func (t *aclTranslation) grants(e *aclEntry) (actions []string, effect string) {
 		return []string{"*"}, "deny"
 	}
 	return actions, ""
+}
+
+// narrows reports whether some later entry grants more than an entry.
+func (t *aclTranslation) narrows(e *aclEntry) bool {
+	granted, effect := t.grants(e)
+	if effect == "deny" {
+		granted = nil
+	}
+	return !slices.Contains(granted, "*") && slices.ContainsFunc(t.entries[e.number:], func(later aclEntry) bool {
+		return slices.ContainsFunc(later.Actions, func(action string) bool { return !slices.Contains(granted, action) })
+	})
 }
 
 // maxActions bounds the different actions that rules name; check takes 60.

@@ -15,6 +15,7 @@ type draft struct {
 	when          []string
 	guards        []string
 	compared      string
+	doubt         string // why it denies what its entry does not grant; empty if it is the entry itself
 }
 
 func (d *draft) clone() draft {
@@ -48,7 +49,7 @@ func mergeDrafts(drafts []draft) []draft {
 // requests without credentials, or of other types.
 func (d *draft) mergeable(other *draft) bool {
 	sameRest := slices.Equal(d.services, other.services) && slices.Equal(d.repositories, other.repositories) &&
-		slices.Equal(d.when, other.when)
+		slices.Equal(d.when, other.when) && d.doubt == other.doubt
 	samePeople := slices.Equal(d.users, other.users) && slices.Equal(d.groups, other.groups)
 	sameTypes := slices.Equal(d.types, other.types)
 	onlyUsers := d.groups == nil && other.groups == nil

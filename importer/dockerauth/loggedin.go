@@ -104,6 +104,7 @@ func (t *aclTranslation) general(e *aclEntry, kinds []string, covered []principa
 	if e.name.has(accountName) {
 		subject.exclude(covered)
 	}
+	t.excludeOthers(&subject, covered)
 	subject.apply(&d)
 	d.address(e)
 	if !t.service(e, &d) {

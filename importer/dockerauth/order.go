@@ -37,19 +37,22 @@ func (t *aclTranslation) ordered() []commentedRule {
 		denies := r.Effect == "deny"
 		if denies && !slices.ContainsFunc(ix.later(i), func(j int) bool {
 			later := t.rules[j]
-			return later.Effect != "deny" && later.entry != r.entry && later.meets(r)
+			return later.Effect != "deny" && later.entry != r.entry && later.exceeds(r.spared) && later.meets(r)
 		}) {
 			continue // what no rule allows is denied anyway
 		}
 		if (denies || named[r.Name]) && len(r.guards) > 0 {
 			guarded = append(guarded, r)
 		}
+		if r.doubt != "" {
+			t.note(r.entry.Line, Changed, "%s; what it covers by that is denied here, but for what the entry grants, so that no later entry takes its place", r.doubt)
+		}
 		kept = append(kept, r)
 	}
 	t.guard(guarded)
 	all := make([]commentedRule, len(kept))
 	for i, r := range kept {
-		all[i] = commentedRule{Rule: r.Rule, Comment: r.entry.comment()}
+		all[i] = commentedRule{Rule: r.Rule, Comment: r.comment()}
 	}
 	return all
 }
@@ -142,8 +145,6 @@ func (r *aclRule) mustName(earlier *aclRule) bool {
 		return true
 	case slices.Contains(earlier.Actions, "*"):
 		return false
-	case slices.Contains(r.Actions, "*"):
-		return true
 	}
-	return slices.ContainsFunc(r.Actions, func(action string) bool { return !slices.Contains(earlier.Actions, action) })
+	return r.exceeds(earlier.Actions)
 }

@@ -206,7 +206,7 @@ const firstHole = '\uE000'
 // expression is a pattern as a regular expression of Go. Values are quoted, and so
 // are data: docker_auth itself inserts captures and labels as they are. The hole
 // number n, a variable without a value, is the character firstHole+n. ok is false if
-// the pattern is a broken glob, which never matches.
+// the pattern never matches: it is a broken glob, or an expression that became empty.
 type expression struct {
 	source string
 	holes  []variable
@@ -230,6 +230,9 @@ func (p *pattern) fill(value func(variable) (string, bool)) (e expression, ok bo
 	}
 	if p.regexp {
 		e.source = b.String()
+		if e.source == "" {
+			return e, false // docker_auth takes "//" for a glob, which no field matches
+		}
 		_, err := regexp.Compile(e.source)
 		return e, err == nil
 	}

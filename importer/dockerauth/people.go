@@ -179,7 +179,7 @@ func (t *translation) groups(p person) []string {
 	var groups []string
 	for _, value := range p.Labels[t.groupLabel] {
 		if problem := providers.NameProblem(value); problem != "" {
-			t.addFor(p.user, Lost, "%q of the user %q cannot be a group: the name %s", value, p.Name, problem)
+			t.addFor(p.user, Refused, "%q of the user %q in the label %q would be a group, and the name %s; remove it, or write another", value, p.Name, t.groupLabel, problem)
 			continue
 		}
 		groups = append(groups, value)

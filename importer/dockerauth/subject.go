@@ -138,6 +138,24 @@ func (s *subject) exclude(covered []principal) {
 	}
 }
 
+// excludeOthers takes those static users out whom a subject covers beside covered, since
+// case matters to docker_auth: with a directory it is written for the directory's people.
+func (t *aclTranslation) excludeOthers(s *subject, covered []principal) {
+	if !t.who.Directory || t.saysTheSame(*s, covered) {
+		return
+	}
+	var names []string
+	for _, who := range t.people {
+		is := func(other principal) bool { return other.name == who.name }
+		if !slices.ContainsFunc(covered, is) && !slices.ContainsFunc(s.matches, func(match func(principal) bool) bool { return !match(who) }) {
+			names = append(names, fold.Name(who.name))
+		}
+	}
+	if names != nil {
+		s.when = append(s.when, "!(user in "+celList(names)+")")
+	}
+}
+
 // isGlob reports whether users and groups take a name for more than a name.
 func isGlob(name string) bool { return name == "" || strings.ContainsAny(name, "*{}") }
 
@@ -213,6 +231,9 @@ func (t *aclTranslation) label(c labelCondition, s *subject) bool {
 		return false
 	}
 	if len(made.holes) > 0 {
+		if c.label != t.who.GroupLabel && slices.Contains(t.who.LowerCaseLabels, c.label) {
+			return false // claims are as the directory has them
+		}
 		text, ok := made.celText()
 		if ok {
 			s.when = append(s.when, t.labelHas(c.label, text))
