@@ -136,7 +136,7 @@ func (t *aclTranslation) kinds(e *aclEntry) [][]string {
 	}
 	var same []string
 	for _, kind := range t.types {
-		if t.typeMatches(e, kind) {
+		if t.typeMatches(e, kind) && !(kind == "registry" && t.neverCatalog(e)) {
 			same = append(same, kind)
 		}
 	}
@@ -144,6 +144,15 @@ func (t *aclTranslation) kinds(e *aclEntry) [][]string {
 		return nil
 	}
 	return [][]string{same}
+}
+
+// neverCatalog reports whether an entry without a type has a name that is not that of the
+// catalog, the only resource of the type registry.
+func (t *aclTranslation) neverCatalog(e *aclEntry) bool {
+	catalog := symbols("catalog", pathName)
+	return e.kind == nil && !slices.ContainsFunc(t.widest(e, t.types), func(glob string) bool {
+		return globsMeet(symbols(glob, pathName), catalog)
+	})
 }
 
 // typeMatches reports whether the type of an entry may match a type.

@@ -274,8 +274,11 @@ func (d aclDrawer) requests(who *identities) []modelRequest {
 			address: netip.MustParseAddr(d.one("10.0.0.1", "10.0.0.7", "10.9.0.1", "::1", "192.0.2.1")),
 			actions: []string{d.one("pull", "push", "delete")},
 		}
-		if q.kind == "registry" && d.IntN(2) == 0 {
-			q.name, q.actions = "catalog", []string{"*"}
+		if q.kind == "registry" {
+			q.name = "catalog" // the only resource of the type
+			if d.IntN(2) == 0 {
+				q.actions = []string{"*"}
+			}
 		}
 		switch n := d.IntN(len(who.Users) + 2); {
 		case n < len(who.Users):
