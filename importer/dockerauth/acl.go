@@ -39,6 +39,8 @@ type aclTranslation struct {
 	rules    []*aclRule
 	findings []Finding
 
+	writtenOutFor int // the users for whom entries are written out, see maxWrittenOut
+
 	// Indexes and caches.
 	byName, byFoldedName map[string][]principal
 	covered              map[string][]principal // by personKey

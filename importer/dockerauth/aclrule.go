@@ -15,7 +15,7 @@ type aclRule struct {
 	loggedIn, anonymous bool       // whom it covers
 	shape               []string   // globs that match each name that the rule covers
 	unnamed             bool       // the other rule of its entry stands for it in unless
-	parsed              [][]symbol // the cached positions of shape
+	parsed              []pathGlob // the cached globs of shape
 	guards              []string   // conditions that are false where a placeholder cannot be filled
 	compared            string     // the placeholder whose values guards compare with the name, if they do
 	doubt               string     // why it denies what its entry does not grant; empty if it is the entry itself

@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// maxWrittenOut bounds the users for whom entries are written out, where the general rule
+// would be right but for a value that fills no placeholder.
+const maxWrittenOut = 20_000
+
 // loggedIn returns the drafts of an entry for people who logged in: one for all, if our
 // keys can say it, and one for each static user of whom that says too little.
 func (t *aclTranslation) loggedIn(e *aclEntry, kinds []string) []draft {
@@ -14,13 +18,16 @@ func (t *aclTranslation) loggedIn(e *aclEntry, kinds []string) []draft {
 		return nil
 	}
 	general, ok := t.general(e, kinds, covered)
-	if _, effect := t.grants(e); e.name.has(labelValue) {
+	if ok && e.name.has(labelValue) && t.narrows(e) {
 		// A value that fills no placeholder is any one component to a deny rule, and to a
 		// rule whose unless names this one.
+		_, effect := t.grants(e)
+		odd := !t.who.Directory && slices.ContainsFunc(covered, func(who principal) bool { return t.needsOwn(e, who) })
 		switch {
-		case !t.who.Directory:
-			ok = ok && !slices.ContainsFunc(covered, func(who principal) bool { return t.needsOwn(e, who) })
-		case ok && effect == "deny" && slices.ContainsFunc(general, func(d draft) bool { return d.compared == "" }):
+		case odd && t.writtenOutFor+len(covered) <= maxWrittenOut:
+			t.writtenOutFor += len(covered)
+			ok = false
+		case odd || t.who.Directory && effect == "deny" && slices.ContainsFunc(general, func(d draft) bool { return d.compared == "" }):
 			t.note(e.Line, Changed, "a person with a value that fills no placeholder is denied every name of the form %q", e.name.text)
 		}
 	}

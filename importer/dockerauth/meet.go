@@ -18,9 +18,9 @@ func (r *aclRule) meets(other *aclRule) bool {
 
 // shapeMeets reports whether two rules may cover the same name.
 func (r *aclRule) shapeMeets(other *aclRule) bool {
-	for _, a := range r.symbols() {
-		for _, b := range other.symbols() {
-			if globsMeet(a, b) {
+	for _, a := range r.globs() {
+		for _, b := range other.globs() {
+			if a.meets(b) {
 				return true
 			}
 		}
@@ -28,14 +28,47 @@ func (r *aclRule) shapeMeets(other *aclRule) bool {
 	return false
 }
 
-// symbols returns the positions of the globs of a rule's shape, from a cache.
-func (r *aclRule) symbols() [][]symbol {
+// globs returns the globs of a rule's shape, from a cache.
+func (r *aclRule) globs() []pathGlob {
 	if r.parsed == nil {
 		for _, g := range r.shape {
-			r.parsed = append(r.parsed, symbols(g, pathName))
+			r.parsed = append(r.parsed, parsePathGlob(g))
 		}
 	}
 	return r.parsed
+}
+
+// pathGlob is a glob of paths: its positions, and those of each of its components if no
+// wildcard crosses "/".
+type pathGlob struct {
+	all        []symbol
+	components [][]symbol
+}
+
+func parsePathGlob(glob string) pathGlob {
+	parsed := pathGlob{all: symbols(glob, pathName)}
+	if !strings.Contains(glob, "**") {
+		for part := range strings.SplitSeq(glob, "/") {
+			parsed.components = append(parsed.components, symbols(part, pathName))
+		}
+	}
+	return parsed
+}
+
+// meets reports whether some name matches both globs.
+func (a pathGlob) meets(b pathGlob) bool {
+	if a.components == nil || b.components == nil {
+		return globsMeet(a.all, b.all)
+	}
+	if len(a.components) != len(b.components) {
+		return false
+	}
+	for i, component := range a.components {
+		if !globsMeet(component, b.components[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // meet reports whether a name may match a glob of either list.
