@@ -67,7 +67,9 @@ func (m *machine) boot(t *testing.T) {
 			t.Fatal("systemd-nspawn starts no systemd")
 		}
 	}
-	m.until(t, "systemctl is-system-running || true", "running")
+	// Degraded is good enough: about one boot in twenty has another of Debian's own units
+	// fail, where several machines boot on two cores.
+	m.until(t, "case $(systemctl is-system-running) in running | degraded) echo booted ;; esac", "booted")
 }
 
 // systemdOf returns the child of a process that is a systemd, or 0.
