@@ -149,6 +149,7 @@ func (w *walk) do(t *testing.T, b block) {
 // walker is the user who types the commands, in the home folder.
 const (
 	walker        = "platform"
+	walkerHome    = "/home/" + walker
 	runtimeFolder = "/run/user/platform"
 )
 
@@ -168,19 +169,19 @@ func newWalk(t *testing.T, answers map[string]string) *walk {
 // give copies a file into the walker's home.
 func (w *walk) give(t *testing.T, name string) {
 	t.Helper()
-	w.m.run(t, fmt.Sprintf("install --owner=%[1]s %[2]s /home/%[1]s/%[3]s", walker, w.m.put(t, name), filepath.Base(name)))
+	w.m.run(t, fmt.Sprintf("install --owner=%s %s %s", walker, w.m.put(t, name), walkerHome))
 }
 
-// typed runs commands in a terminal for a minute at most, types the answers to their
+// typed runs commands in a terminal for two minutes at most, types the answers to their
 // prompts, and returns what the terminal shows.
 func (w *walk) typed(t *testing.T, script string) (string, error) {
 	t.Helper()
-	const file = "/home/" + walker + "/block"
+	const file = walkerHome + "/block"
 	w.m.write(t, file, script)
 	if err := os.Chmod(filepath.Join(w.m.root, file), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := w.m.command(ctx, "runuser", "--login", walker, "--command",
 		"export XDG_RUNTIME_DIR="+runtimeFolder+" && exec script --quiet --return --command 'exec bash -eo pipefail "+file+"' /dev/null")
