@@ -73,14 +73,21 @@ run: build
 	@echo "Serving config.example.toml until Ctrl-C; its user is demo, with the password demo."
 	$(BIN)/shorepass serve --config config.example.toml --greet demo:demo
 
-test: unit e2e deploy
+# End-to-end tests and those of deploy run concurrently, each with its output in one
+# piece. All of them run, also after a failure.
+test:
+	@status=0; \
+	$(MAKE) unit || status=1; \
+	$(MAKE) -j2 -O e2e deploy || status=1; \
+	exit $$status
 
+# -p 4, -parallel 8: the tests mostly wait for other processes, so more of them run
+# concurrently than there are cores.
 unit: install-peers
-	$(GOTEST) -race -timeout 20m ./...
+	$(GOTEST) -race -p 4 -timeout 20m ./...
 
-# -parallel 8: the tests mostly wait for other processes, so more of them run
-# concurrently than there are cores. -count=1: they build and run a binary that
-# the cache of test results does not depend on.
+# -count=1: they build and run a binary that the cache of test results does not
+# depend on.
 e2e: install-peers
 	cd e2e && $(GOTEST) -count=1 -timeout 20m -parallel 8 ./...
 
