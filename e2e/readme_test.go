@@ -96,7 +96,7 @@ func TestReadmeTwoCommands(t *testing.T) {
 	need(t, "script", "curl", docker20)
 	makefile, err := os.ReadFile("../Makefile")
 	must(t, err)
-	run := regexp.MustCompile(`(?m)^\tbin/(shorepass serve --config config\.example\.toml --greet demo:demo)$`).FindStringSubmatch(string(makefile))
+	run := regexp.MustCompile(`(?m)^\t\$\(BIN\)/(shorepass serve --config config\.example\.toml --greet demo:demo)$`).FindStringSubmatch(string(makefile))
 	if run == nil {
 		t.Fatal("Makefile does not serve config.example.toml")
 	}
