@@ -23,9 +23,9 @@ type secretSet struct {
 }
 
 // add adds a secret with its description, and returns the secret. It ignores
-// secrets of less than six bytes, which ordinary text may contain by chance.
+// secrets of less than minSecret bytes, which ordinary text may contain by chance.
 func (s *secretSet) add(description, secret string) string {
-	if len(secret) >= 6 {
+	if len(secret) >= minSecret {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.known[secret] = description
@@ -59,53 +59,65 @@ func (s *secretSet) search(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	index := s.encoded()
 	var finds []string
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		finds = append(finds, s.find(filepath.Base(file), string(text))...)
+		finds = append(finds, find(filepath.Base(file), string(text), index)...)
 	}
 	return finds, nil
 }
 
-// find searches a text for the secrets, in each usual encoding, and for the
-// shapes.
-func (s *secretSet) find(file, text string) []string {
-	var finds []string
+// encodedSecret is a secret as an output may have it.
+type encodedSecret struct{ text, description, encoding string }
+
+// minSecret is the length of the shortest secret, in bytes.
+const minSecret = 6
+
+// encoded returns every secret in each usual encoding, by its first bytes.
+func (s *secretSet) encoded() map[string][]encodedSecret {
+	index := make(map[string][]encodedSecret)
 	for secret, description := range s.known {
-		for encoding, encoded := range map[string]string{
+		for encoding, text := range map[string]string{
 			"in clear":        secret,
 			"in base64":       strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(secret)), "="),
 			"percent-encoded": url.QueryEscape(secret),
 			"quoted as Go's":  strings.Trim(fmt.Sprintf("%q", secret), `"`),
 		} {
-			if line, ok := lineWith(text, encoded); ok {
-				finds = append(finds, fmt.Sprintf("%s has the %s %s: %s", file, description, encoding, line))
-				break
+			index[text[:minSecret]] = append(index[text[:minSecret]], encodedSecret{text, description, encoding})
+		}
+	}
+	return index
+}
+
+// find searches a text for the secrets of an index in one pass, and for the shapes.
+func find(file, text string, index map[string][]encodedSecret) []string {
+	var finds []string
+	found := make(map[string]bool) // by description
+	for at := range max(0, len(text)-minSecret+1) {
+		for _, s := range index[text[at:at+minSecret]] {
+			if !found[s.description] && strings.HasPrefix(text[at:], s.text) {
+				found[s.description] = true
+				finds = append(finds, fmt.Sprintf("%s has the %s %s: %s", file, s.description, s.encoding, lineAt(text, at)))
 			}
 		}
 	}
 	for description, shape := range shapes {
-		if found := shape.FindString(text); found != "" {
-			line, _ := lineWith(text, found)
-			finds = append(finds, fmt.Sprintf("%s has %s: %s", file, description, line))
+		if at := shape.FindStringIndex(text); at != nil {
+			finds = append(finds, fmt.Sprintf("%s has %s: %s", file, description, lineAt(text, at[0])))
 		}
 	}
 	return finds
 }
 
-// lineWith returns the first line that contains part.
-func lineWith(text, part string) (string, bool) {
-	at := strings.Index(text, part)
-	if at < 0 {
-		return "", false
-	}
+// lineAt returns the line that has the byte at an offset.
+func lineAt(text string, at int) string {
 	begin := strings.LastIndexByte(text[:at], '\n') + 1
-	end := strings.IndexByte(text[at:], '\n')
-	if end < 0 {
-		return text[begin:], true
+	if end := strings.IndexByte(text[at:], '\n'); end >= 0 {
+		return text[begin : at+end]
 	}
-	return text[begin : at+end], true
+	return text[begin:]
 }
