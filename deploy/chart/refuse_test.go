@@ -70,7 +70,7 @@ func TestValuesRefused(t *testing.T) {
 		{"no host", sqliteExample, `hosts: []`, "hosts is missing: list the hosts of server.public_urls"},
 		{"no gateway", postgresExample, `httpRoute: {parentRefs: []}`, "httpRoute.parentRefs is missing: name the Gateway"},
 		{"no proxies", sqliteExample, `trusted_proxies = ["10.244.3.0/24"] => `, "config: server.trusted_proxies is missing"},
-		{"nobody may read metrics", postgresExample, `metrics_from = ["10.244.7.0/24"] => `, "config: server.metrics_from is missing"},
+		{"no network may read metrics", postgresExample, `metrics_from = ["10.244.7.0/24"] => `, "config: server.metrics_from is missing"},
 		{"a file that is not there", sqliteExample, `"ldap.password" => "ldap.passwd"`, "config names the file ldap.passwd (file), which is not in files"},
 		{"a CA that is not there", sqliteExample, `ca = "corp-ca.crt" => ca = "ca.crt"`, "config names the file ca.crt (ca), which is not in files"},
 		{"a variable that is not there", postgresExample, `env: []`, "config reads the environment variable LDAP_PASSWORD, which is not in env"},

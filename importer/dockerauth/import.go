@@ -147,7 +147,7 @@ func (t *translation) writeTable(header string, translate func() []row) {
 // header writes what the file is, and what concerns no part of it.
 func (t *translation) header() {
 	t.out.comment("Imported from " + filepath.Base(t.name) + ", a configuration of docker_auth, by \"shorepass import docker_auth\".")
-	t.out.comment("Search for CHANGE: what docker_auth's file does not say. Then run \"shorepass check --live\". docs/migrating.md has the next steps, and docs/configuration.md every key. Passwords are carried over as their hashes: let nobody else read this file.")
+	t.out.comment("Search for CHANGE: what docker_auth's file does not say. Then run \"shorepass check --live\". docs/migrating.md has the next steps, and docs/configuration.md every key. Passwords are carried over as their hashes: keep this file from other users.")
 	if len(t.r.findings) > 0 {
 		t.out.blank()
 		t.comments(t.r.findings)
@@ -157,7 +157,7 @@ func (t *translation) header() {
 // writeProviders writes the providers, in the order in which docker_auth asks them.
 func (t *translation) writeProviders(people []person) {
 	if t.file.ldap == nil && len(people) == 0 {
-		t.out.comment("There is no provider, so nobody can log in.")
+		t.out.comment("There is no provider, so no person can log in.")
 		t.out.blank()
 	}
 	if len(people) > 0 {

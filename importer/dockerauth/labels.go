@@ -55,7 +55,7 @@ func (t *translation) resolveLabel(source labelSource) (name string, ok bool) {
 		t.r.add(source.line, Refused, "no login to docker_auth succeeds: the label %q has no attribute", source.label)
 		return "", false
 	case isMemberOf && source.attribute != "memberOf":
-		t.r.add(source.line, Noted, "docker_auth finds nothing under %q, which the directory calls memberOf, so nobody has the label %q; here neither", source.attribute, source.label)
+		t.r.add(source.line, Noted, "docker_auth finds nothing under %q, which the directory calls memberOf, so no person has the label %q; here neither", source.attribute, source.label)
 		return "", false
 	case isMemberOf && shortNames:
 		t.resolveGroupLabel(source)

@@ -117,7 +117,7 @@ func (t *translation) readOpenID(s section) (table openIDTable) {
 	}
 	t.r.tableOf(s.node, s.name, keys, func(p pair) {
 		if near := closestKey(p.key, keys); near == "labels_claims" {
-			t.r.add(p.line, Lost, "docker_auth ignores %q in %s, so that nobody has these labels; did you mean %q?", p.key, s.name, near)
+			t.r.add(p.line, Lost, "docker_auth ignores %q in %s, so that no person has these labels; did you mean %q?", p.key, s.name, near)
 		}
 	})
 	return table

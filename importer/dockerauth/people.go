@@ -98,14 +98,14 @@ func (t *translation) hash(u user) (hash, disabled string) {
 		if given == "" {
 			reason = "its password is empty"
 		}
-		t.addFor(u, Lost, "nobody can log in to docker_auth as %q: %s; the user is disabled here, so that no directory has the name", u.Name, reason)
+		t.addFor(u, Lost, "no login to docker_auth as %q succeeds: %s; the user is disabled here, so that no directory has the name", u.Name, reason)
 		return noPassword, reason
 	}
 	hash = normalHash(given)
 	cost, err := bcrypt.Cost([]byte(hash))
 	switch {
 	case err != nil || len(hash) != 60:
-		t.addFor(u, Lost, "nobody can log in to docker_auth as %q: its password is no bcrypt hash; the user is disabled here, so that no directory has the name", u.Name)
+		t.addFor(u, Lost, "no login to docker_auth as %q succeeds: its password is no bcrypt hash; the user is disabled here, so that no directory has the name", u.Name)
 		return noPassword, "its password is no bcrypt hash"
 	case cost > maxCost:
 		t.addFor(u, Lost, "the hash of %q has the cost %d, and %d is the most here, so the user is disabled; make another one (\"shorepass hash\")", u.Name, cost, maxCost)

@@ -184,7 +184,7 @@ func (t *translation) lifetime() time.Duration {
 	if int64(lifetime/time.Second) != token.expiration {
 		t.r.add(token.expirationLine, Changed, "token.expiration is %d s; the lifetime of an access token is from 1m to 24h, so it is %s", token.expiration, duration.Format(lifetime))
 	} else if token.expirationLine != 0 {
-		t.r.add(token.expirationLine, Noted, "token.expiration is kept: an access token lives %d s, and clients are now told so. Nobody can take one back, so write \"5m\" once all registries have moved", token.expiration)
+		t.r.add(token.expirationLine, Noted, "token.expiration is kept: an access token lives %d s, and clients are now told so. None can be revoked, so write \"5m\" once all registries have moved", token.expiration)
 	}
 	return lifetime
 }
