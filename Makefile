@@ -73,13 +73,7 @@ run: build
 	@echo "Serving config.example.toml until Ctrl-C; its user is demo, with the password demo."
 	$(BIN)/shorepass serve --config config.example.toml --greet demo:demo
 
-# End-to-end tests and those of deploy run concurrently, each with its output in one
-# piece. All of them run, also after a failure.
-test:
-	@status=0; \
-	$(MAKE) unit || status=1; \
-	$(MAKE) -j2 -O e2e deploy || status=1; \
-	exit $$status
+test: unit e2e deploy
 
 # -p 4, -parallel 8: the tests mostly wait for other processes, so more of them run
 # concurrently than there are cores.
