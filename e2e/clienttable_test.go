@@ -39,30 +39,11 @@ type situation struct {
 // lacks (docker 28) are not compared.
 func TestClientMessages(t *testing.T) {
 	t.Parallel()
-	running := engines(t)
-	var page, want string
-	// Engines that many tests keep busy now and then print less: a second and a third
-	// round, at new servers, decide.
-	for round := range 3 {
-		if page, want = clientRound(t, fmt.Sprint("round ", round+1), running); t.Failed() || want == page {
-			return
-		}
-		if *update {
-			must(t, os.WriteFile(clientsPage, []byte(want), 0o644))
-			return
-		}
-	}
-	t.Errorf("the tables of docs/clients.md are not what the clients print; see the difference after\ncd e2e && go test -run TestClientMessages -update .\n%s", difference(page, want))
-}
-
-// clientRound runs each client in each situation. It returns the page as it is, and as it
-// is with what the clients printed.
-func clientRound(t *testing.T, name string, running map[string]*engine) (page, want string) {
-	t.Helper()
 	situations := clientSituations(t)
 	printed := &messages{rows: map[string]map[string][]string{}}
+	running := engines(t)
 	all := printers(running)
-	t.Run(name, func(t *testing.T) {
+	t.Run("run", func(t *testing.T) {
 		for _, c := range all {
 			for _, s := range situations {
 				t.Run(c.name+"/"+s.heading, func(t *testing.T) {
@@ -72,16 +53,25 @@ func clientRound(t *testing.T, name string, running map[string]*engine) (page, w
 			}
 		}
 	})
-	text, err := os.ReadFile(clientsPage)
+	if t.Failed() {
+		return
+	}
+	page, err := os.ReadFile(clientsPage)
 	must(t, err)
-	want = string(text)
+	want := string(page)
 	// A client that is missing was skipped, and printed nothing.
 	all = slices.DeleteFunc(all, func(c client) bool { return !printed.has(c.name) })
 	for _, s := range situations {
 		want, err = replaceTable(want, s.heading, printed.rows[s.heading], all)
 		must(t, err)
 	}
-	return string(text), want
+	switch {
+	case want == string(page):
+	case *update:
+		must(t, os.WriteFile(clientsPage, []byte(want), 0o644))
+	default:
+		t.Errorf("the tables of docs/clients.md are not what the clients print; see the difference after\ncd e2e && go test -run TestClientMessages -update .\n%s", difference(string(page), want))
+	}
 }
 
 // clientSituations starts the servers and registries of the page's situations.

@@ -19,6 +19,11 @@ type engine struct {
 	docker string // the docker command
 	socket string // of its API
 	dir    string
+
+	// pushing is held from an import to the push of what it imported. The engine has one
+	// upload for concurrent pushes of a layer to a repository, with the credentials of
+	// the first, and containerd collects what a concurrent import of the reference left.
+	pushing sync.Mutex
 }
 
 // docker28 is the path of the engine that "e2e/install docker-28" builds.
@@ -115,6 +120,8 @@ func (e *engine) client(name string) client {
 		push: func(t *testing.T, h home, i *image, ref string) result {
 			tar := filepath.Join(t.TempDir(), "layer.tar.gz")
 			must(t, os.WriteFile(tar, i.layer.content, 0o600))
+			e.pushing.Lock()
+			defer e.pushing.Unlock()
 			if s := run(t, h, "", "import", tar, ref); !s.ok {
 				return s
 			}
@@ -126,7 +133,6 @@ func (e *engine) client(name string) client {
 
 // ctr returns the client of containerd 1.6, which docker 20.10 runs.
 func (e *engine) ctr() client {
-	var importing sync.Mutex // held from an import to the push of what it imported
 	run := func(t *testing.T, h home, args ...string) result {
 		t.Helper()
 		socket := filepath.Join(e.dir, "exec", "containerd", "containerd.sock")
@@ -155,9 +161,8 @@ func (e *engine) ctr() client {
 			if out, err := exec.Command("tar", "-C", layout, "-cf", tar, ".").CombinedOutput(); err != nil {
 				t.Fatalf("tar: %v\n%s", err, out)
 			}
-			// A concurrent import of ref would leave this content to containerd's collector.
-			importing.Lock()
-			defer importing.Unlock()
+			e.pushing.Lock()
+			defer e.pushing.Unlock()
 			if s := run(t, h, "import", "--no-unpack", "--index-name", ref, tar); !s.ok {
 				return s
 			}
