@@ -91,3 +91,9 @@ type LogoutToken struct {
 	IssuedAt time.Time // sessions that began later are not meant
 	Offline  bool      // refresh tokens end too (revoke_offline_access of Keycloak)
 }
+
+// BrowserProvider is a provider that the sign-in page offers.
+type BrowserProvider struct {
+	Name  string // the configured name
+	Label string // what people call it
+}

@@ -23,9 +23,10 @@ var mayImport = map[string][]string{
 	"session/sqlite":         {"session", "throttle"},
 	"session/postgres":       {"session", "throttle"},
 	"session/storetest":      {"session", "throttle"},
-	"server":                 {"providers", "policy", "registry", "session", "throttle"}, // not config: its options are passed to it
-	"importer/dockerauth":    {"config", "policy", "providers"},                          // providers: which names people can have
-	"config":                 {"server", "providers", "policy", "registry", "session"},
+	"server/pages":           {"providers", "policy", "session", "throttle"},                             // not server, which calls it
+	"server":                 {"server/pages", "providers", "policy", "registry", "session", "throttle"}, // not config: its options are passed to it
+	"importer/dockerauth":    {"config", "policy", "providers"},                                          // providers: which names people can have
+	"config":                 {"server", "server/pages", "providers", "policy", "registry", "session"},
 	"cmd/shorepass":          {"*"}, // it wires
 	"bench":                  {"*"}, // it measures
 }

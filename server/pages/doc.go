@@ -1,0 +1,21 @@
+// Package pages is the HTML of shorepass: the sign-in page, logout, and the page on which a
+// person sees and ends their logins.
+//
+// A request enters by [Pages.Serve], which finds its handler in the table of routes
+// (routes.go). A handler reads a [Visit] and returns a [Response]; the server writes the
+// audit line of the visit's [Record] and then the response. No handler writes to a
+// connection.
+//
+//	/login, /login/NAME/callback    signin.go, callback.go: forms, authorization code grant
+//	/logout, /logout/NAME           logout.go, backchannel.go
+//	/me, /me/…                      me.go, onetime.go, tokens.go, revoke.go
+//
+// The web session is a session of kind browser, whose token is a cookie (cookies.go). A
+// sign-in in progress is a sealed cookie (flow.go): the server keeps no state of it, so that
+// any replica answers any step. Errors become pages in problem.go alone. Templates are in
+// templates/, the texts of each language in texts/ (render.go).
+//
+// Invariants: a GET changes nothing but what the callback of a sign-in must; every POST
+// passes the standard library's cross-origin protection; no redirect leads to an address
+// that a request names; no text of a provider reaches a page.
+package pages

@@ -1,0 +1,133 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/policy"
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+// Providers is the part of [providers.Chain] that the pages need.
+type Providers interface {
+	BrowserProviders() []providers.BrowserProvider
+	OffersForm() bool
+	AuthorizationURL(ctx context.Context, provider string, request providers.AuthorizationRequest) (string, error)
+	SignIn(ctx context.Context, provider string, response providers.AuthorizationResponse) (*providers.SignedIn, error)
+	SignInByForm(ctx context.Context, credential providers.Credential) (*providers.Identity, error)
+	LogoutURL(ctx context.Context, provider, returnTo string) (string, error)
+	VerifyLogoutToken(ctx context.Context, provider string, token secret.Text) (*providers.LogoutToken, error)
+}
+
+// Sessions is the part of [session.Sessions] that the pages need.
+type Sessions interface {
+	Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error)
+	IssueBrowser(ctx context.Context, id *providers.Identity, sid string, client session.Client) (*session.Session, error)
+	IssueOneTimePassword(ctx context.Context, from *session.Session, service string) (secret.Text, error)
+	IssuePAT(ctx context.Context, from *session.Session, pat session.PAT, client session.Client) (*session.Session, error)
+	RevokeProviderToken(id *providers.Identity)
+}
+
+// Admin is the part of [session.Admin] that the pages need.
+type Admin interface {
+	List(ctx context.Context, sel session.Selector) ([]session.Session, error)
+	Revoke(ctx context.Context, sel session.Selector, by string) (int, error)
+}
+
+// Policy is the part of [policy.Policy] that the pages need.
+type Policy interface {
+	Decide(policy.Request) policy.Decision
+}
+
+// Service is a registry for which people sign in.
+type Service struct {
+	Name  string
+	Hosts []string // what people call it, as in docker login HOST; the first is shown first
+}
+
+// Options are what the pages are built from. A reload builds new ones.
+type Options struct {
+	Config    Config
+	Origin    *url.URL // the first of server.public_urls, at which alone the pages are
+	Origins   []string // of all of server.public_urls: trusted by the cross-origin protection
+	Contact   string   // whom people ask
+	Services  []Service
+	Providers Providers
+	Sessions  Sessions
+	Admin     Admin
+	Policy    Policy
+	Session   session.Config // lifetimes that pages show
+}
+
+// Pages are the pages of one loaded configuration. They are safe for concurrent use.
+type Pages struct {
+	Options
+	routes     map[string]handlers
+	protection *http.CrossOriginProtection
+	brand      brand
+}
+
+// handler answers one visit. An error becomes a page in problem.go.
+type handler func(*Pages, context.Context, *Visit) (*Response, error)
+
+// handlers are those of a path by method.
+type handlers map[string]handler
+
+// visitTimeout bounds a visit. It is longer than the chain of providers may take.
+const visitTimeout = 15 * time.Second
+
+// Serve answers a visit. It returns a page for every error and every panic of a handler,
+// so that the response is never nil.
+func (p *Pages) Serve(ctx context.Context, v *Visit) *Response {
+	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
+	defer cancel()
+	v.text = languageOf(v.Request.Header.Get("Accept-Language"))
+	response, err := p.serve(ctx, v)
+	if err != nil {
+		v.Record.Err = err
+		response = p.problemPage(v, err)
+	}
+	return response
+}
+
+func (p *Pages) serve(ctx context.Context, v *Visit) (*Response, error) {
+	found, provider := p.route(v.Request.URL.Path)
+	if found == nil {
+		return nil, errNotFound
+	}
+	handle := found[v.Request.Method]
+	if handle == nil && v.Request.Method == http.MethodHead {
+		handle = found[http.MethodGet]
+	}
+	if handle == nil {
+		return nil, errMethod
+	}
+	v.Request.SetPathValue("provider", provider)
+	return handle(p, ctx, v)
+}
+
+// Has reports whether a path is that of a page.
+func (p *Pages) Has(path string) bool {
+	found, _ := p.route(path)
+	return found != nil
+}
+
+// route returns the handlers of a path, and the provider that the path names.
+func (p *Pages) route(path string) (handlers, string) {
+	if found, ok := p.routes[path]; ok {
+		return found, ""
+	}
+	for _, pattern := range []struct{ prefix, suffix string }{{"/login/", "/callback"}, {"/logout/", ""}} {
+		rest, ok := strings.CutPrefix(path, pattern.prefix)
+		name, ends := strings.CutSuffix(rest, pattern.suffix)
+		if ok && ends && name != "" && !strings.Contains(name, "/") {
+			return p.routes[pattern.prefix+"{provider}"+pattern.suffix], name
+		}
+	}
+	return nil, ""
+}

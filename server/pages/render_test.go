@@ -1,0 +1,46 @@
+package pages
+
+import (
+	"context"
+	"maps"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Each language has every text, with the same verbs.
+func TestTexts(t *testing.T) {
+	verbs := func(text string) int { return strings.Count(text, "%") - 2*strings.Count(text, "%%") }
+	for lang, other := range languages {
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(english.all)), slices.Sorted(maps.Keys(other.all))); diff != "" {
+			t.Errorf("%s has other texts than English (-en +%s):\n%s", lang, lang, diff)
+		}
+		for key, text := range other.all {
+			if text == "" || verbs(text) != verbs(english.all[key]) {
+				t.Errorf("%s: %s is %q, in English %q", lang, key, text, english.all[key])
+			}
+		}
+	}
+}
+
+// An unknown path is an error page in the person's language.
+func TestProblemPage(t *testing.T) {
+	p, err := New(Options{Config: Config{}.WithDefaults(), Contact: "the container team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/nothing", nil)
+	r.Header.Set("Accept-Language", "de-AT, en;q=0.5")
+	got := p.Serve(context.Background(), &Visit{Request: r, ID: "R1"})
+	for _, want := range []string{`<html lang="de">`, "Hier ist nichts", "the container team", "R1"} {
+		if !strings.Contains(string(got.Body), want) {
+			t.Errorf("the page lacks %q:\n%s", want, got.Body)
+		}
+	}
+	if got.Status != 404 {
+		t.Errorf("status %d", got.Status)
+	}
+}
