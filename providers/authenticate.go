@@ -128,7 +128,7 @@ func (c *Chain) refusedByThrottle(ctx context.Context, cred Credential, began ti
 		return err
 	}
 	c.refusalTimes.wait(ctx, began)
-	if m := c.doubted(cred.route.members...); m != nil {
+	if m := c.doubted(cred.askable()...); m != nil {
 		return m.circuitOpenError(err)
 	}
 	return err

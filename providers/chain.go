@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/throttle"
 )
 
@@ -33,6 +34,7 @@ type Chain struct {
 	refusalTimes durations // of logins that were refused
 	throttle     *throttle.Throttle
 	breaker      CircuitBreaker // nil for none
+	ourToken     func(secret.Text) bool
 	log          *slog.Logger
 }
 
@@ -40,6 +42,10 @@ type Chain struct {
 type Options struct {
 	CircuitBreaker CircuitBreaker // default: none
 	Log            *slog.Logger   // default: none
+
+	// OurToken reports whether a text is a token of ours, valid or not, which the
+	// sign-in form rejects. Default: no text is.
+	OurToken func(text secret.Text) bool
 }
 
 // NewChain returns a chain of members, in this order. Their defaults must be in place;
@@ -51,7 +57,11 @@ func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, e
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Chain{passwords: newPasswordCache(), logins: newLogins(log), throttle: limits, breaker: o.CircuitBreaker, log: log}
+	ourToken := o.OurToken
+	if ourToken == nil {
+		ourToken = func(secret.Text) bool { return false }
+	}
+	c := &Chain{passwords: newPasswordCache(), logins: newLogins(log), throttle: limits, breaker: o.CircuitBreaker, ourToken: ourToken, log: log}
 	configs := make([]Config, len(members))
 	var faults []error
 	for i, m := range members {

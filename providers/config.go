@@ -142,8 +142,12 @@ func ValidateTogether(all []Config, fault func(i int, key, problem string)) {
 	}
 }
 
-// kindFile is the kind whose names the operator writes, so that it needs no prefix.
-const kindFile = "file"
+// Kinds that the chain knows by name. A file's names the operator writes, so that it needs
+// no prefix.
+const (
+	kindFile = "file"
+	kindLDAP = "ldap"
+)
 
 func notInName(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')

@@ -172,7 +172,9 @@ func (e *RotatedError) Unwrap() error { return e.Err }
 // means unavailable: a right password must not be answered as wrong because a directory
 // is down.
 func classify(err *error) {
-	if _, wait := errors.AsType[*throttle.RetryAfter](*err); !wait && isUnrecognized(*err) {
+	_, wait := errors.AsType[*throttle.RetryAfter](*err)
+	_, refused := errors.AsType[*AuthorizationError](*err)
+	if !wait && !refused && isUnrecognized(*err) {
 		*err = fmt.Errorf("%w: %w", ErrUnavailable, *err)
 	}
 }

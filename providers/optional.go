@@ -25,6 +25,7 @@ type optionalInterfaces struct {
 	logins         LoginChecker
 	domains        DomainOwner
 	padder         Padder
+	browser        BrowserSignIn
 	logSetter      LogSetter
 	peerReporter   PeerReporter
 }
@@ -45,6 +46,7 @@ func assertInterfaces(p Provider) optionalInterfaces {
 	a.logins, _ = p.(LoginChecker)
 	a.domains, _ = p.(DomainOwner)
 	a.padder, _ = p.(Padder)
+	a.browser, _ = p.(BrowserSignIn)
 	a.logSetter, _ = p.(LogSetter)
 	a.peerReporter, _ = p.(PeerReporter)
 	return a

@@ -26,7 +26,7 @@ func (c *Chain) byPassword(ctx context.Context, ends time.Time, key throttle.MAC
 	// An identity with a refresh token is not shared: each offline login gets a token of
 	// its own.
 	withoutToken := func(id *Identity) bool { return id.RefreshToken.IsZero() }
-	id, lead, err := c.askShared(ctx, ends, c.passwords.callKey(key, cred.Offline, a.HasProof()), withoutToken, func(ctx context.Context) (*Identity, error) {
+	id, lead, err := c.askShared(ctx, ends, c.passwords.callKey(key, cred, a.HasProof()), withoutToken, func(ctx context.Context) (*Identity, error) {
 		return c.login(ctx, a, key, cred)
 	})
 	if !lead {
@@ -52,7 +52,7 @@ func (c *Chain) login(ctx context.Context, a *throttle.Attempt, key throttle.MAC
 // proves the password, if the throttle admits it.
 func (c *Chain) askProviders(ctx context.Context, a *throttle.Attempt, cred Credential) (*Identity, *member, error) {
 	var began time.Time // of the last Lookup
-	for _, m := range cred.route.members {
+	for _, m := range cred.askable() {
 		began = time.Now()
 		account, err := m.lookup(ctx, cred.Login)
 		switch {
@@ -158,15 +158,18 @@ func (c *Chain) rejectAtLookup(ctx context.Context, a *throttle.Attempt, m *memb
 // rejectUnknown refuses a login whose name no provider has, as rejectAtLookup does.
 func (c *Chain) rejectUnknown(ctx context.Context, a *throttle.Attempt, began time.Time, cred Credential) error {
 	err := Reject(Unknown, errors.New("no provider has this account"))
-	members := cred.route.members
-	for _, m := range members {
+	asked := cred.askable()
+	for _, m := range asked {
 		c.noteLogin(a, m, c.bareKey(cred.Login), err)
 	}
 	if limited := a.ReserveName(ctx); limited != nil {
 		return limited
 	}
-	if len(members) > 0 {
-		members[len(members)-1].pad(ctx, began, cred)
+	switch {
+	case len(asked) > 0:
+		asked[len(asked)-1].pad(ctx, began, cred)
+	case len(cred.route.members) > 0:
+		c.refusalTimes.wait(ctx, began)
 	}
 	a.Settle(throttle.Unknown, causeOf(err))
 	return err

@@ -46,10 +46,11 @@ func (p *passwordCache) key(cred Credential) throttle.MAC {
 }
 
 // callKey returns the key under which equal logins share an answer. It differs where one
-// has a proof, since then the limits differ, and where one asks for an offline token,
-// since then the answers do.
-func (p *passwordCache) callKey(key throttle.MAC, offline, proof bool) throttle.MAC {
-	return p.hasher.MAC(string(key[:]), strconv.FormatBool(offline), strconv.FormatBool(proof))
+// has a proof, since then the limits differ; where one asks for an offline token, since
+// then the answers do; and where one comes from the form, since then other providers are
+// asked.
+func (p *passwordCache) callKey(key throttle.MAC, cred Credential, proof bool) throttle.MAC {
+	return p.hasher.MAC(string(key[:]), strconv.FormatBool(cred.Offline), strconv.FormatBool(cred.form), strconv.FormatBool(proof))
 }
 
 // get returns the identity that is cached under key, or nil.

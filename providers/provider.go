@@ -27,6 +27,9 @@
 //	adopt.go          user name, prefix, groups (names.go, groupnames.go), and
 //	                  require_groups
 //
+// A password of the sign-in page's form takes the same way. Sign-ins with a browser at an
+// OpenID provider are in signin.go.
+//
 // The package knows nothing of HTTP, of the registry's protocol, or of policy.
 package providers
 
@@ -102,14 +105,14 @@ type Credential struct {
 	Offline bool        // the client asked for an offline token, so a provider may ask for its own
 
 	route route // set by [Chain.Recognize], zero until then
+	form  bool  // it was typed into the form of the sign-in page: see [Chain.SignInByForm]
 }
 
 // Kind returns the kind of the secret, as [Chain.Recognize] found it.
 func (c Credential) Kind() Kind { return c.route.kind }
 
 // Method is the way in which an identity was proved, as policy and audit name it. Rules may
-// name the methods of the browser page, of personal access tokens and of robots, which do
-// not exist yet.
+// name the methods of personal access tokens and of robots, which do not exist yet.
 type Method string
 
 const (

@@ -27,7 +27,8 @@ type ProviderStats struct {
 }
 
 // CallStats are those of one operation of a provider: "lookup" of an account, "prove" a
-// password, "verify_id_token", "redeem_refresh_token", "revalidate" and "revoke".
+// password, "verify_id_token", "redeem_refresh_token", "revalidate" and "revoke"; of a sign-in
+// with a browser "authorize", "redeem_code" and "verify_logout_token".
 type CallStats struct {
 	latency.Stats // Failures are the outcomes that mean unavailable
 
@@ -58,12 +59,15 @@ type PoolStats struct{ InUse, Idle, Max, Waiting int }
 
 // Operations of a provider, as metrics name them.
 const (
-	callLookup  = "lookup"
-	callProve   = "prove"
-	callIDToken = "verify_id_token"
-	callRefresh = "redeem_refresh_token"
-	callAgain   = "revalidate"
-	callRevoke  = "revoke"
+	callLookup      = "lookup"
+	callProve       = "prove"
+	callIDToken     = "verify_id_token"
+	callRefresh     = "redeem_refresh_token"
+	callAgain       = "revalidate"
+	callRevoke      = "revoke"
+	callAuthorize   = "authorize"
+	callRedeemCode  = "redeem_code"
+	callLogoutToken = "verify_logout_token"
 )
 
 // callOutcome is an index of callOutcomes.
@@ -84,9 +88,12 @@ var callOutcomes = [...]string{"ok", "not_mine", "rejected", "gone", "cannot", "
 
 // outcomeOfCall returns the outcome of a call by its error.
 func outcomeOfCall(err error) callOutcome {
+	_, isAuthorizationError := errors.AsType[*AuthorizationError](err)
 	switch {
 	case err == nil:
 		return callOK
+	case isAuthorizationError:
+		return callRejected
 	case errors.Is(err, ErrNotMine):
 		return callNotMine
 	case errors.Is(err, ErrRejected):
@@ -110,7 +117,7 @@ type calls struct {
 }
 
 func newCalls() calls {
-	names := []string{callLookup, callProve, callIDToken, callRefresh, callAgain, callRevoke}
+	names := []string{callLookup, callProve, callIDToken, callRefresh, callAgain, callRevoke, callAuthorize, callRedeemCode, callLogoutToken}
 	c := calls{took: latency.New(names...), outcomes: make(map[string]*[len(callOutcomes)]atomic.Uint64)}
 	for _, name := range names {
 		c.outcomes[name] = new([len(callOutcomes)]atomic.Uint64)
@@ -152,6 +159,8 @@ func (m *member) has(operation string) bool {
 		return m.revalidator != nil
 	case callRevoke:
 		return m.revoker != nil
+	case callAuthorize, callRedeemCode, callLogoutToken:
+		return m.signsIn()
 	}
 	return m.accepts(Password)
 }

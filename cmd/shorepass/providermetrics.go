@@ -20,7 +20,7 @@ func newProviderMetrics(d *definitions) providerMetrics {
 		logins: d.add("shorepass_logins_in_progress", "Logins in progress, those that wait included. At 1024 further ones are answered 503."),
 
 		up: d.add("shorepass_provider_up", "0 if the last attempt to reach a provider failed, else 1. The login of one person that gets no answer does not count.", "provider"),
-		calls: d.add("shorepass_provider_calls_total", "What providers were asked, by operation (lookup of an account, prove a password, verify_id_token, redeem_refresh_token, revalidate, revoke) and outcome "+
+		calls: d.add("shorepass_provider_calls_total", "What providers were asked, by operation (lookup of an account, prove a password, verify_id_token, redeem_refresh_token, revalidate, revoke; of a sign-in with a browser authorize, redeem_code, verify_logout_token) and outcome "+
 			"(ok, not_mine, rejected, gone, cannot be asked again, busy: one account asks too much, canceled, unavailable).", "provider", "operation", "outcome"),
 		callDuration: d.add("shorepass_provider_call_duration_seconds", "Time of a call of a provider, by operation, with all that it needed of the network.", "provider", "operation"),
 

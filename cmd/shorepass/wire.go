@@ -68,6 +68,7 @@ func newChain(cfg *resolvedConfig, limits *throttle.Throttle, o providers.Option
 		}
 		members[i] = providers.Member{Provider: built, Config: p.Config}
 	}
+	o.OurToken = session.Recognize
 	return providers.NewChain(members, limits, o)
 }
 
