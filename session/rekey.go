@@ -37,7 +37,7 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 				continue
 			}
 			switch err := reseal(ctx, store, keys, old); {
-			case errors.Is(err, errSealed):
+			case errors.Is(err, ErrSealed):
 				foreign++
 			case err != nil:
 				return resealed, err
@@ -50,7 +50,7 @@ func Rekey(ctx context.Context, store Resealer, keys *Keys) (int, error) {
 		}
 	}
 	if foreign > 0 {
-		return resealed, fmt.Errorf("%d refresh tokens are %w; give the key that is missing to session.seal_key, or end their sessions", foreign, errSealed)
+		return resealed, fmt.Errorf("%d refresh tokens are %w; give the key that is missing to session.seal_key, or end their sessions", foreign, ErrSealed)
 	}
 	if err := store.SetSetting(ctx, checkValueSetting, keys.checkValue()); err != nil {
 		return resealed, unavailable(fmt.Errorf("store the check value of the sealing key: %w", err))

@@ -17,8 +17,8 @@ import (
 )
 
 // Keys is a ring of sealing keys, which encrypt the providers' refresh tokens
-// in the store: the first key seals, each opens what it sealed. It is never
-// printed.
+// in the store and the state that browsers keep in cookies: the first key seals,
+// each opens what it sealed. It is never printed.
 type Keys struct{ ring []sealKey }
 
 type sealKey struct {
@@ -78,11 +78,9 @@ func (k sealKey) checkValue() []byte { return k.derive("proof", sealKeyLen) }
 // key.
 func (k *Keys) Derive(purpose string) []byte { return k.ring[0].derive("for "+purpose, sealKeyLen) }
 
-// aead returns AES-256-GCM with the derived key of one sign-in. With a key per
-// sign-in random nonces stay far below their limit, however often a provider
-// rotates tokens.
-func (k sealKey) aead(signIn string) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(k.derive("seal "+signIn, sealKeyLen))
+// aead returns AES-256-GCM with the derived key of one label.
+func (k sealKey) aead(label string) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(k.derive(label, sealKeyLen))
 	if err != nil {
 		return nil, err
 	}
@@ -98,42 +96,83 @@ func sealName(own, provider string, providerID int64, subject string) string {
 	return hashOf("account", fmt.Sprintf("%s\x00%d\x00%s", provider, providerID, subject)).ID()
 }
 
-// seal encrypts a provider's refresh token with AES-256-GCM. The sign-in is the
-// associated data, so that a token moved to another row does not open. The
-// result is version, key id, nonce, ciphertext.
+// ErrSealed says that no key of the ring opens a ciphertext: its key was removed from
+// the ring, or the ciphertext is damaged or of another purpose.
+var ErrSealed = errors.New("sealed with a key that is not in seal_key, or damaged")
+
+// Seal encrypts and authenticates plain for one purpose with the first key of the ring
+// (AEAD), such as the state of a sign-in that a browser keeps in a cookie. The purpose
+// is part of the key and the associated data, so that a ciphertext of one purpose does
+// not open for another. It reveals the length of plain.
+//
+// All ciphertexts of a purpose have one key, and a random nonce of 96 bits each. A
+// thousand a second for a year, as a stranger might start sign-ins, are 2^35 nonces, of
+// which any two are equal with a probability of 2^-27.
+func (k *Keys) Seal(purpose string, plain []byte) ([]byte, error) {
+	return k.encrypt("sealed for "+purpose, purpose, plain)
+}
+
+// Open decrypts the result of Seal for the same purpose, with any key of the ring. The
+// error is ErrSealed if none opens it.
+func (k *Keys) Open(purpose string, sealed []byte) ([]byte, error) {
+	return k.decrypt("sealed for "+purpose, purpose, sealed)
+}
+
+// Seal is [Keys.Seal] with the replicas' sealing keys.
+func (s *Sessions) Seal(purpose string, plain []byte) ([]byte, error) {
+	return s.keys.Seal(purpose, plain)
+}
+
+// Open is [Keys.Open] with the replicas' sealing keys: it opens what any replica sealed.
+func (s *Sessions) Open(purpose string, sealed []byte) ([]byte, error) {
+	return s.keys.Open(purpose, sealed)
+}
+
+// seal encrypts a provider's refresh token for its sign-in, so that a token moved to
+// another row does not open. An error of open ends no session: the right key may be put
+// back. With a key per sign-in random nonces stay far below their limit, however often a
+// provider rotates tokens.
 func (k *Keys) seal(signIn string, providerToken secret.Text) ([]byte, error) {
+	return k.encrypt("seal "+signIn, signIn, []byte(providerToken.Reveal()))
+}
+
+// open decrypts the result of seal for the same sign-in.
+func (k *Keys) open(signIn string, sealed []byte) (secret.Text, error) {
+	plain, err := k.decrypt("seal "+signIn, signIn, sealed)
+	return secret.New(string(plain)), err
+}
+
+// encrypt seals plain with AES-256-GCM, under the key that the first key of the ring
+// derives for label. The result is version, key id, nonce, ciphertext.
+func (k *Keys) encrypt(label, associated string, plain []byte) ([]byte, error) {
 	first := k.ring[0]
-	aead, err := first.aead(signIn)
+	aead, err := first.aead(label)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
 	head := append([]byte{sealVersion}, first.id[:]...)
-	return aead.Seal(head, nil, []byte(providerToken.Reveal()), []byte(signIn)), nil
+	return aead.Seal(head, nil, plain, []byte(associated)), nil
 }
 
-// errSealed says that no key of the ring opens a sealed token. It ends no
-// session: the right key may be put back.
-var errSealed = errors.New("sealed with a key that is not in seal_key, or damaged")
-
-// open decrypts the result of seal for the same sign-in.
-func (k *Keys) open(signIn string, sealed []byte) (secret.Text, error) {
+// decrypt opens the result of encrypt with the key of the ring that its head names.
+func (k *Keys) decrypt(label, associated string, sealed []byte) ([]byte, error) {
 	const head = 1 + keyIDLen
 	if len(sealed) < head || sealed[0] != sealVersion {
-		return secret.Text{}, errSealed
+		return nil, ErrSealed
 	}
 	for _, key := range k.ring {
 		if !bytes.Equal(key.id[:], sealed[1:head]) {
 			continue
 		}
-		aead, err := key.aead(signIn)
+		aead, err := key.aead(label)
 		if err != nil {
-			return secret.Text{}, fmt.Errorf("open a sealed token: %w", err)
+			return nil, fmt.Errorf("open what is sealed: %w", err)
 		}
-		if plain, err := aead.Open(nil, nil, sealed[head:], []byte(signIn)); err == nil {
-			return secret.New(string(plain)), nil
+		if plain, err := aead.Open(nil, nil, sealed[head:], []byte(associated)); err == nil {
+			return plain, nil
 		}
 	}
-	return secret.Text{}, errSealed
+	return nil, ErrSealed
 }
 
 // sealedByFirst reports whether a token is sealed under the first key, so that

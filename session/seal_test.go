@@ -56,7 +56,7 @@ func TestSeal(t *testing.T) {
 		{"another version", old, "a", append([]byte{9}, sealed[1:]...), false},
 	} {
 		got, err := tc.keys.open(tc.session, tc.sealed)
-		if (err == nil) != tc.opens || (tc.opens && !got.Equal(providerToken)) || (!tc.opens && !errors.Is(err, errSealed)) {
+		if (err == nil) != tc.opens || (tc.opens && !got.Equal(providerToken)) || (!tc.opens && !errors.Is(err, ErrSealed)) {
 			t.Errorf("%s: open = %v, want it opens: %v", tc.name, err, tc.opens)
 		}
 	}
@@ -78,6 +78,78 @@ func TestSeal(t *testing.T) {
 	}
 	if printed := fmt.Sprintf("%v", NewSealKey()); printed != "[redacted]" {
 		t.Errorf("a key prints as %s", printed)
+	}
+}
+
+// TestSealForPurpose: what is sealed for a purpose opens for that purpose alone, with any
+// key of the ring.
+func TestSealForPurpose(t *testing.T) {
+	one, two := NewSealKey(), NewSealKey()
+	plain := []byte("nonce and verifier")
+	sealed, err := newKeys(t, one).Seal("sign-in", plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asToken, err := newKeys(t, one).seal("sign-in", secret.New(string(plain)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name    string
+		keys    *Keys
+		purpose string
+		sealed  []byte
+		opens   bool
+	}{
+		{"the key", newKeys(t, one), "sign-in", sealed, true},
+		{"another purpose", newKeys(t, one), "problem", sealed, false},
+		{"no purpose", newKeys(t, one), "", sealed, false},
+		{"a provider's refresh token", newKeys(t, one), "sign-in", asToken, false},
+		{"nothing", newKeys(t, one), "sign-in", nil, false},
+		{"a head alone", newKeys(t, one), "sign-in", sealed[:1+keyIDLen], false},
+		{"without its last byte", newKeys(t, one), "sign-in", sealed[:len(sealed)-1], false},
+		{"with another byte", newKeys(t, one), "sign-in", append(bytes.Clone(sealed), 0), false},
+	} {
+		got, err := tc.keys.Open(tc.purpose, tc.sealed)
+		if (err == nil) != tc.opens || tc.opens && !bytes.Equal(got, plain) || !tc.opens && (!errors.Is(err, ErrSealed) || got != nil) {
+			t.Errorf("%s: Open = %q, %v, want it opens: %v", tc.name, got, err, tc.opens)
+		}
+	}
+	for i := range sealed {
+		for bit := range 8 {
+			bad := bytes.Clone(sealed)
+			bad[i] ^= 1 << bit
+			if _, err := newKeys(t, one).Open("sign-in", bad); !errors.Is(err, ErrSealed) {
+				t.Errorf("bit %d of byte %d changed: Open = %v, want ErrSealed", bit, i, err)
+			}
+		}
+	}
+	if token, err := newKeys(t, one).open("sign-in", sealed); !errors.Is(err, ErrSealed) || !token.IsZero() {
+		t.Errorf("what is sealed for a purpose opens as a provider's refresh token: %v", err)
+	}
+
+	// The key is replaced in two steps, replica by replica: at each moment every replica
+	// opens what any other has sealed.
+	for _, step := range []struct {
+		name        string
+		before, now *Keys
+	}{
+		{"the new key second", newKeys(t, one), newKeys(t, one, two)},
+		{"the new key first", newKeys(t, one, two), newKeys(t, two, one)},
+		{"the old key removed", newKeys(t, two, one), newKeys(t, two)},
+	} {
+		for _, pair := range [][2]*Keys{{step.before, step.now}, {step.now, step.before}} {
+			sealed, err := pair[0].Seal("sign-in", plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := pair[1].Open("sign-in", sealed); err != nil || !bytes.Equal(got, plain) {
+				t.Errorf("%s: a replica does not open what another sealed: %v", step.name, err)
+			}
+		}
+	}
+	if _, err := newKeys(t, two).Open("sign-in", sealed); !errors.Is(err, ErrSealed) {
+		t.Errorf("without the old key Open = %v, want ErrSealed", err)
 	}
 }
 
