@@ -86,6 +86,11 @@ func (r *Row) reason() Reason {
 	return ""
 }
 
+// ByBackChannelLogout says who revoked the sessions of a back-channel logout (OpenID
+// Connect Back-Channel Logout 1.0), for lists. With a Selector whose Before is when the
+// logout token was issued, a replayed token ends no later session.
+const ByBackChannelLogout = "the provider, by back-channel logout"
+
 // errSelectsAll refuses an empty selector, which would end every session.
 var errSelectsAll = errors.New("a revocation must say whose sessions end")
 

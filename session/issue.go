@@ -32,6 +32,28 @@ func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid
 	return s.logIn(ctx, id, draftOptions{kind: KindBrowser, sid: sid, client: client})
 }
 
+// HoldsProviderToken reports whether the sign-in that a login of id would join has a
+// provider's refresh token already. It is false at a provider where each login has a
+// sign-in of its own. A provider that issues a refresh token only at the first consent is
+// asked for another one only where this is false. The error wraps
+// providers.ErrUnavailable.
+func (s *Sessions) HoldsProviderToken(ctx context.Context, id *providers.Identity) (bool, error) {
+	if s.generation.Load().signsInAlone(id) {
+		return false, nil
+	}
+	held, err := s.store.HoldsProviderToken(ctx, id.Provider, id.Subject, providerID(id.Provider, id.Fingerprint))
+	if err != nil {
+		return false, unavailable(fmt.Errorf("look up whether a refresh token is stored: %w", err))
+	}
+	return held, nil
+}
+
+// signsInAlone reports whether a login of id has a sign-in of its own. The claims of an
+// ID token are those of one job, and must not change another's session.
+func (g *generation) signsInAlone(id *providers.Identity) bool {
+	return id.Method == providers.MethodIDToken || g.providers.PerSignIn(id.Provider)
+}
+
 // makeByProviderToken creates a session that the provider's refresh token
 // redeems too.
 func (s *Sessions) makeByProviderToken(ctx context.Context, id *providers.Identity, service string, client Client, providerToken *Hash) (*Session, error) {
@@ -63,9 +85,7 @@ func (s *Sessions) logIn(ctx context.Context, id *providers.Identity, o draftOpt
 		d.Login.Time = d.Created
 	}
 	d.ProviderID, d.Stamp, d.Provider, d.Subject = providerID(id.Provider, id.Fingerprint), id.Stamp, id.Provider, id.Subject
-	// The claims of an ID token are those of one job, and must not change
-	// another's session: each has a sign-in of its own.
-	if id.Method == providers.MethodIDToken || g.providers.PerSignIn(id.Provider) {
+	if g.signsInAlone(id) {
 		d.LoginID = d.Hash.ID()
 	}
 	var err error

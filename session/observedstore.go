@@ -72,6 +72,13 @@ func (o *observedStore) Identity(ctx context.Context, signIn int64) (StoredIdent
 	return id, err
 }
 
+func (o *observedStore) HoldsProviderToken(ctx context.Context, provider, subject string, providerID int64) (bool, error) {
+	began := time.Now()
+	held, err := o.Store.HoldsProviderToken(ctx, provider, subject, providerID)
+	o.record(storeFind, began, err)
+	return held, err
+}
+
 func (o *observedStore) Create(ctx context.Context, draft *Draft) error {
 	began := time.Now()
 	err := o.Store.Create(ctx, draft)

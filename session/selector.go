@@ -16,6 +16,7 @@ type Selector struct {
 	Provider string    // the provider's name
 	Subject  string    // of the person at the provider
 	Group    string    // a group that the person was in when last checked
+	SID      string    // of the provider's session that the login was part of (OpenID Connect Back-Channel Logout 1.0); with Provider
 	Kind     Kind      // of tokens
 	Before   time.Time // created before this
 	Ended    bool      // a list includes ended sessions
@@ -35,7 +36,7 @@ func (s Selector) GroupText() []byte {
 // selectsPersons reports whether s selects all sessions of the persons that
 // match.
 func (s Selector) selectsPersons() bool {
-	return s.ID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
+	return s.ID == "" && s.SID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
 }
 
 // matches reports whether a person matches s.

@@ -149,6 +149,10 @@ type SessionStore interface {
 	// refresh token, or ErrNotFound. It never sets Body.
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)
 
+	// HoldsProviderToken reports whether the shared sign-in of a person at the
+	// provider with that id has a refresh token that is not due to be revoked.
+	HoldsProviderToken(ctx context.Context, provider, subject string, providerID int64) (bool, error)
+
 	// Create stores a new session, in one transaction. For a login it also
 	// creates or updates the sign-in: its columns become those that draft.Next
 	// returns, sessions of the sign-in with a stamp that [SignIn.Adopts]

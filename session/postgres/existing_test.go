@@ -64,7 +64,7 @@ func TestOpenExisting(t *testing.T) {
 	server.SQL(t, dsn, "SET default_transaction_read_only = off; ALTER DATABASE "+database+" RESET default_transaction_read_only")
 
 	server.SQL(t, dsn, "INSERT INTO shorepass_version (version_id, is_applied) VALUES (99, true)")
-	err := doesNotOpen(t, server, dsn, "its schema is version 99 and this program knows 2; start the newer program")
+	err := doesNotOpen(t, server, dsn, "its schema is version 99 and this program knows 3; start the newer program")
 	if _, ok := errors.AsType[*session.NewerSchemaError](err); !ok {
 		t.Errorf("OpenExisting = %v, want a NewerSchemaError", err)
 	}

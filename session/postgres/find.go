@@ -172,6 +172,15 @@ func (s *Store) ProviderToken(ctx context.Context, signIn int64) (r session.Prov
 	return r, err
 }
 
+// HoldsProviderToken reports whether the shared sign-in of a person has a refresh token.
+func (s *Store) HoldsProviderToken(ctx context.Context, provider, subject string, providerID int64) (held bool, err error) {
+	err = s.read(ctx, 1, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM person p JOIN sign_in i ON i.person = p.id AND i.provider_id = $1 AND i.login_id = ''
+			JOIN provider_token r ON r.sign_in = i.id WHERE p.provider = $2 AND p.subject = $3 AND r.revocable_since = 0)`, providerID, text(provider), text(subject)).Scan(&held)
+	})
+	return held, err
+}
+
 // ListNotAskedSince returns one live session of a kind, with its identity, of each
 // sign-in that was last asked about at since or before.
 func (s *Store) ListNotAskedSince(ctx context.Context, kind session.Kind, since time.Time, after int64, limit int) (all []session.Row, err error) {

@@ -84,7 +84,7 @@ func TestOpenRefuses(t *testing.T) {
 		dsn := server.Database(t)
 		must(t, open(t, dsn).Close())
 		server.SQL(t, dsn, "INSERT INTO shorepass_version (version_id, is_applied) VALUES (99, true)")
-		refuses(t, config(dsn), "its schema is version 99 and this program knows 2; start the newer program")
+		refuses(t, config(dsn), "its schema is version 99 and this program knows 3; start the newer program")
 	})
 	t.Run("a schema from before version 1", func(t *testing.T) {
 		for version := range 2 {

@@ -78,6 +78,9 @@ func whereClause(sel session.Selector, after session.Hash) (where string, args [
 		add("0 < position(", sel.GroupText())
 		terms[len(terms)-1] += " IN f.body)"
 	}
+	if sel.SID != "" {
+		add("s.sid <> '' AND s.sid =", text(sel.SID))
+	}
 	if !sel.Before.IsZero() {
 		add("s.created <", session.Millis(sel.Before))
 	}

@@ -68,7 +68,7 @@ func TestOpenRefuses(t *testing.T) {
 	t.Run("a newer schema", func(t *testing.T) {
 		file := createFile(t)
 		exec(t, file, "PRAGMA user_version = 99")
-		refuses(t, file, "its schema is version 99 and this program knows 2; start the newer program")
+		refuses(t, file, "its schema is version 99 and this program knows 3; start the newer program")
 	})
 	t.Run("a schema from before version 1", func(t *testing.T) {
 		file := createFile(t)

@@ -97,8 +97,8 @@ func TestOpenExistingMigratesNothing(t *testing.T) {
 
 	undo := sqlite.ExportNewerProgram("CREATE TABLE later (a INTEGER);")
 	defer func() { undo() }()
-	err := doesNotOpen(t, file, "its schema is version 2 and this program needs 3; start the server first")
-	if older, ok := errors.AsType[*session.OlderSchemaError](err); !ok || *older != (session.OlderSchemaError{Is: 2, Needed: 3}) {
+	err := doesNotOpen(t, file, "its schema is version 3 and this program needs 4; start the server first")
+	if older, ok := errors.AsType[*session.OlderSchemaError](err); !ok || *older != (session.OlderSchemaError{Is: 3, Needed: 4}) {
 		t.Errorf("OpenExisting = %v, want an OlderSchemaError", err)
 	}
 	must(t, open(t, file).Close())
@@ -108,7 +108,7 @@ func TestOpenExistingMigratesNothing(t *testing.T) {
 
 	undo()
 	undo = func() {}
-	err = doesNotOpen(t, file, "its schema is version 3 and this program knows 2; start the newer program")
+	err = doesNotOpen(t, file, "its schema is version 4 and this program knows 3; start the newer program")
 	if _, ok := errors.AsType[*session.NewerSchemaError](err); !ok {
 		t.Errorf("OpenExisting = %v, want a NewerSchemaError", err)
 	}
@@ -120,9 +120,9 @@ func TestOldestSchema(t *testing.T) {
 	for _, tt := range []struct {
 		oldest string
 		serves bool
-	}{{"2", true}, {"3", false}, {"", false}, {"0", false}, {"two", false}} {
+	}{{"2", true}, {"3", true}, {"4", false}, {"", false}, {"0", false}, {"three", false}} {
 		file := filepath.Join(t.TempDir(), "data", "shorepass.db")
-		undo := sqlite.ExportNewerProgram("INSERT INTO setting VALUES ('oldest_schema_3', CAST('" + tt.oldest + "' AS BLOB));")
+		undo := sqlite.ExportNewerProgram("INSERT INTO setting VALUES ('oldest_schema_4', CAST('" + tt.oldest + "' AS BLOB));")
 		must(t, open(t, file).Close())
 		undo()
 		for name, open := range map[string]func(context.Context, string) (*sqlite.Store, error){"Open": sqlite.Open, "OpenExisting": sqlite.OpenExisting} {

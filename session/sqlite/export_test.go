@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"zombiezen.com/go/sqlite"
+
+	"shorepass/session"
 )
 
 // ExportFillDisk makes writes fail as on a full disk, or succeed again.
@@ -21,6 +23,18 @@ func ExportNewerProgram(migration string) (undo func()) {
 	known := migrations
 	migrations = append(migrations[:len(known):len(known)], migration)
 	return func() { migrations = known }
+}
+
+// ExportListPlan returns SQLite's query plan of a list.
+func ExportListPlan(s *Store, sel session.Selector) (steps []string, err error) {
+	where, args, _ := whereClause(sel)
+	err = s.listReaders.with(context.Background(), func(c *conn) error {
+		return forEachRow(c.Conn, "EXPLAIN QUERY PLAN "+listQuery(where), func(stmt *sqlite.Stmt) error {
+			steps = append(steps, stmt.ColumnText(3))
+			return nil
+		}, append(append([]any{make([]byte, 32)}, args...), 1000)...)
+	})
+	return steps, err
 }
 
 // ExportSweepPlan returns SQLite's query plan of deletableSessions.

@@ -19,10 +19,13 @@ var (
 
 	//go:embed migrations/0002.sql
 	migration2 string
+
+	//go:embed migrations/0003.sql
+	migration3 string
 )
 
 // migrations are the migrations of the schema. Number i leads to version i+1.
-var migrations = []string{migration1, migration2}
+var migrations = []string{migration1, migration2, migration3}
 
 // applicationID marks the file as shorepass's (PRAGMA application_id).
 const applicationID = 0x73687073

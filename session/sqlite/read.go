@@ -24,6 +24,16 @@ func (s *Store) ProviderToken(ctx context.Context, signIn int64) (providerToken 
 	return providerToken, err
 }
 
+// HoldsProviderToken reports whether the shared sign-in of a person has a refresh token.
+func (s *Store) HoldsProviderToken(ctx context.Context, provider, subject string, providerID int64) (held bool, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		_, held, err = queryInt(conn, `SELECT i.id FROM person p JOIN sign_in i ON i.person = p.id AND i.provider_id = ? AND i.login_id = ''
+			JOIN provider_token r ON r.sign_in = i.id WHERE p.provider = ? AND p.subject = ? AND r.revocable_since = 0`, providerID, provider, subject)
+		return err
+	})
+	return held, err
+}
+
 const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
 	coalesce(c.address, ''), coalesce(c.id, ''), coalesce(c.agent, ''),
 	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, ''), coalesce(c.label, ''), coalesce(c.made_by, '')`
@@ -34,9 +44,6 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	if !ok {
 		return nil, nil
 	}
-	query := "SELECT " + listColumns + ` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
-		JOIN identity f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
-		WHERE s.hash > ? AND ` + where + " ORDER BY s.hash LIMIT ? + 0"
 	read := func(stmt *sqlite.Stmt) error {
 		one, err := readListed(stmt)
 		all = append(all, one)
@@ -44,12 +51,18 @@ func (s *Store) List(ctx context.Context, sel session.Selector, after session.Ha
 	}
 	args = append(append([]any{after[:]}, args...), limit)
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return sqlitex.ExecuteTransient(conn, query, &sqlitex.ExecOptions{Args: args, ResultFunc: read})
+		return sqlitex.ExecuteTransient(conn, listQuery(where), &sqlitex.ExecOptions{Args: args, ResultFunc: read})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return all, nil
+}
+
+func listQuery(where string) string {
+	return "SELECT " + listColumns + ` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
+		JOIN identity f ON f.sign_in = i.id LEFT JOIN client c ON c.hash = s.hash
+		WHERE s.hash > ? AND ` + where + " ORDER BY s.hash LIMIT ? + 0"
 }
 
 // whereClause returns sel as a SQL expression with its arguments, or false if no
@@ -73,6 +86,10 @@ func whereClause(sel session.Selector) (where string, args []any, ok bool) {
 	}
 	if sel.Group != "" {
 		add("instr(f.body, ?) > 0", sel.GroupText())
+	}
+	if sel.SID != "" {
+		add("s.sid <> ''")
+		add("s.sid = ?", sel.SID)
 	}
 	if !sel.Before.IsZero() {
 		add("s.created < ?", session.Millis(sel.Before))

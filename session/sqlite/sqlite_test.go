@@ -36,6 +36,24 @@ func TestSweepByIndex(t *testing.T) {
 	}
 }
 
+// TestListByIndex: the sessions of a person and of a provider's session are found by
+// index, since anyone can send logout tokens.
+func TestListByIndex(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "data", "shorepass.db"))
+	for index, sel := range map[string]session.Selector{
+		"session_live_sid (sid=? AND hash>?)":                  {Provider: "sso", SID: "one", Kind: session.KindBrowser},
+		"sqlite_autoindex_person_1 (provider=? AND subject=?)": {Provider: "sso", Subject: "alice"},
+	} {
+		steps, err := sqlite.ExportListPlan(s, sel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan := strings.Join(steps, "\n"); !strings.Contains(plan, index) {
+			t.Errorf("the query plan of %+v is\n%s\nwant the index %s", sel, plan, index)
+		}
+	}
+}
+
 func open(t *testing.T, file string) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), file)
