@@ -2,8 +2,10 @@ package oidctest
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -35,8 +37,9 @@ func (s *Server) do(command string, argument, answer any) {
 }
 
 // Requests returns the number of requests to an endpoint: "discovery", "jwks",
-// "token", "userinfo", "revocation", or "token:" and a grant type; "token:reused"
-// counts refresh tokens that were sent after their rotation.
+// "token", "userinfo", "revocation", "authorization", "par", "logout", or "token:" and
+// a grant type; "token:reused" counts refresh tokens that were sent after their
+// rotation.
 func (s *Server) Requests(endpoint string) int {
 	s.tb.Helper()
 	counts := map[string]int{}
@@ -50,6 +53,53 @@ func (s *Server) LiveRefreshTokens(name string) int {
 	tokens := map[string]int{}
 	s.do("liveRefreshTokens", nil, &tokens)
 	return tokens[name]
+}
+
+// LastAuthorization returns the parameters of the last authorization request, pushed or
+// not, as the provider saw them.
+func (s *Server) LastAuthorization() map[string]any {
+	s.tb.Helper()
+	params := map[string]any{}
+	s.do("lastAuthorization", nil, &params)
+	return params
+}
+
+// EndSessions ends the sessions of a user, as an administrator does: clients with a
+// BackchannelLogoutURI get a logout token. Refresh tokens stay valid. It returns how many
+// logout tokens were accepted.
+func (s *Server) EndSessions(name string) int {
+	s.tb.Helper()
+	var sent int
+	s.do("endSessions", map[string]any{"name": name}, &sent)
+	return sent
+}
+
+// Sign returns a JWT of these claims, signed with the provider's newest key. header adds
+// to alg and kid, replaces them or, with a nil value, removes them.
+func (s *Server) Sign(header, claims map[string]any) string {
+	s.tb.Helper()
+	var token string
+	s.do("sign", map[string]any{"header": header, "claims": claims}, &token)
+	return token
+}
+
+// LogoutToken returns a logout token for a client (OpenID Connect Back-Channel Logout
+// 1.0, section 2.4). claims adds to iss, aud, iat, exp, jti and events, replaces them or,
+// with a nil value, removes them; sub and sid are the caller's.
+func (s *Server) LogoutToken(client Client, claims map[string]any) string {
+	s.tb.Helper()
+	now := time.Now()
+	all := map[string]any{
+		"iss":    s.Issuer,
+		"aud":    client.ID,
+		"iat":    now.Unix(),
+		"exp":    now.Add(2 * time.Minute).Unix(),
+		"jti":    rand.Text(),
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	}
+	maps.Copy(all, claims)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	return s.Sign(map[string]any{"typ": "logout+jwt"}, all)
 }
 
 // Reset resets the counts of Requests.

@@ -21,24 +21,36 @@ import (
 
 // Options configure a [Server].
 type Options struct {
-	Clients        []Client `json:"clients"`
-	Users          []User   `json:"users"`
-	Algorithm      string   `json:"algorithm,omitempty"`   // signature algorithm of ID tokens. Default RS256
-	AuthMethods    []string `json:"authMethods,omitempty"` // token_endpoint_auth_methods_supported. Default basic, post and none
-	ThinIDToken    bool     `json:"thinIDToken"`           // the claims about the person are in userinfo alone
-	OmitIDToken    bool     `json:"omitIDToken"`           // the token endpoint returns no ID token
-	SignedUserinfo bool     `json:"signedUserinfo"`        // the userinfo endpoint returns a signed JWT
-	Rotate         *bool    `json:"rotate,omitempty"`      // refresh tokens rotate, and reuse ends the grant. Default true
-	Port           int      `json:"port,omitempty"`        // Default: a free one
-	State          string   `json:"state,omitempty"`       // state file of a killed provider. Optional
+	Clients        []Client       `json:"clients"`
+	Users          []User         `json:"users"`
+	Algorithm      string         `json:"algorithm,omitempty"`   // signature algorithm of ID tokens. Default RS256
+	AuthMethods    []string       `json:"authMethods,omitempty"` // token_endpoint_auth_methods_supported. Default basic, post, none, and private_key_jwt if a client has it
+	ThinIDToken    bool           `json:"thinIDToken"`           // the claims about the person are in userinfo alone
+	OmitIDToken    bool           `json:"omitIDToken"`           // the token endpoint returns no ID token
+	SignedUserinfo bool           `json:"signedUserinfo"`        // the userinfo endpoint returns a signed JWT
+	Rotate         *bool          `json:"rotate,omitempty"`      // refresh tokens rotate, and reuse ends the grant. Default true
+	TrustClients   bool           `json:"trustClients"`          // no consent page, and a refresh token without prompt=consent (Keycloak)
+	RequirePAR     bool           `json:"requirePAR"`            // authorization requests must be pushed (RFC 9126)
+	OmitIss        bool           `json:"omitIss"`               // no iss in the authorization response (RFC 9207)
+	NoLogout       bool           `json:"noLogout"`              // no end_session_endpoint (Google)
+	OneToken       bool           `json:"oneToken"`              // a new refresh token replaces the person's last one at the client (Dex)
+	RevokeAll      bool           `json:"revokeAll"`             // a revocation ends all refresh tokens of the person at the client (Keycloak before 26.1)
+	Metadata       map[string]any `json:"metadata,omitempty"`    // members of the discovery document that differ
+	Port           int            `json:"port,omitempty"`        // Default: a free one
+	State          string         `json:"state,omitempty"`       // state file of a killed provider. Optional
 }
 
-// Client is a registered client.
+// Client is a registered client. All have the password, authorization code and refresh
+// grants; PKCE is required.
 type Client struct {
-	ID        string   `json:"id"`
-	Secret    string   `json:"secret,omitempty"`
-	Auth      string   `json:"auth,omitempty"` // Default client_secret_basic
-	Redirects []string `json:"redirects,omitempty"`
+	ID                   string              `json:"id"`
+	Secret               string              `json:"secret,omitempty"`
+	Auth                 string              `json:"auth,omitempty"` // Default client_secret_basic
+	Keys                 []map[string]string `json:"keys,omitempty"` // its JWKS, for private_key_jwt: see JWK
+	Redirects            []string            `json:"redirects,omitempty"`
+	PostLogoutRedirects  []string            `json:"postLogoutRedirects,omitempty"`
+	BackchannelLogoutURI string              `json:"backchannelLogoutURI,omitempty"` // gets a logout token with sub and sid
+	NoRefreshToken       bool                `json:"noRefreshToken"`                 // offline_access is ignored
 }
 
 // User is an account at the provider.
@@ -51,7 +63,10 @@ type User struct {
 	Groups          []string       `json:"groups"` // the claim groups
 	Roles           []string       `json:"roles"`  // the claim realm_access.roles
 	Disabled        bool           `json:"disabled"`
-	Claims          map[string]any `json:"claims"` // further claims; they override those above
+	ACR             string         `json:"acr,omitempty"`     // of a login with a browser
+	AMR             []string       `json:"amr,omitempty"`     // of a login with a browser
+	AuthAge         int            `json:"authAge,omitempty"` // seconds by which auth_time is before the login with a browser
+	Claims          map[string]any `json:"claims"`            // further claims; they override those above
 }
 
 // Server is a running oidc-provider.
