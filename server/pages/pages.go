@@ -2,9 +2,10 @@ package pages
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
+	"runtime/debug"
 	"time"
 
 	"shorepass/internal/secret"
@@ -27,10 +28,12 @@ type Providers interface {
 // Sessions is the part of [session.Sessions] that the pages need.
 type Sessions interface {
 	Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error)
-	IssueBrowser(ctx context.Context, id *providers.Identity, sid string, client session.Client) (*session.Session, error)
+	IssueBrowser(ctx context.Context, id *providers.Identity, sid string, replaced secret.Text, client session.Client) (*session.Session, error)
 	IssueOneTimePassword(ctx context.Context, from *session.Session, service string) (secret.Text, error)
 	IssuePAT(ctx context.Context, from *session.Session, pat session.PAT, client session.Client) (*session.Session, error)
 	RevokeProviderToken(id *providers.Identity)
+	Seal(purpose string, plain []byte) ([]byte, error)
+	Open(purpose string, sealed []byte) ([]byte, error)
 }
 
 // Admin is the part of [session.Admin] that the pages need.
@@ -67,16 +70,13 @@ type Options struct {
 // Pages are the pages of one loaded configuration. They are safe for concurrent use.
 type Pages struct {
 	Options
-	routes     map[string]handlers
+	routes     map[string]route
 	protection *http.CrossOriginProtection
 	brand      brand
 }
 
 // handler answers one visit. An error becomes a page in problem.go.
 type handler func(*Pages, context.Context, *Visit) (*Response, error)
-
-// handlers are those of a path by method.
-type handlers map[string]handler
 
 // visitTimeout bounds a visit. It is longer than the chain of providers may take.
 const visitTimeout = 15 * time.Second
@@ -90,44 +90,45 @@ func (p *Pages) Serve(ctx context.Context, v *Visit) *Response {
 	response, err := p.serve(ctx, v)
 	if err != nil {
 		v.Record.Err = err
-		response = p.problemPage(v, err)
+		response = p.errorPage(v, err)
 	}
+	return p.finish(v, response)
+}
+
+// finish adds to a response what each has.
+func (p *Pages) finish(v *Visit, response *Response) *Response {
+	response.Cookies = append(response.Cookies, v.cookies...)
+	if response.Header == nil {
+		response.Header = http.Header{}
+	}
+	setSecurityHeaders(response.Header)
 	return response
 }
 
-func (p *Pages) serve(ctx context.Context, v *Visit) (*Response, error) {
+func (p *Pages) serve(ctx context.Context, v *Visit) (_ *Response, err error) {
+	defer func() {
+		if found := recover(); found != nil {
+			err = fmt.Errorf("panic: %v\n%s", found, debug.Stack())
+		}
+	}()
 	found, provider := p.route(v.Request.URL.Path)
 	if found == nil {
 		return nil, errNotFound
 	}
-	handle := found[v.Request.Method]
-	if handle == nil && v.Request.Method == http.MethodHead {
-		handle = found[http.MethodGet]
+	method := v.Request.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
 	}
+	handle := found.methods[method]
 	if handle == nil {
-		return nil, errMethod
+		return nil, methodProblem(found.methods)
+	}
+	if method == http.MethodPost && !found.crossOrigin && p.protection.Check(v.Request) != nil {
+		return nil, errCrossOrigin
 	}
 	v.Request.SetPathValue("provider", provider)
 	return handle(p, ctx, v)
 }
 
-// Has reports whether a path is that of a page.
-func (p *Pages) Has(path string) bool {
-	found, _ := p.route(path)
-	return found != nil
-}
-
-// route returns the handlers of a path, and the provider that the path names.
-func (p *Pages) route(path string) (handlers, string) {
-	if found, ok := p.routes[path]; ok {
-		return found, ""
-	}
-	for _, pattern := range []struct{ prefix, suffix string }{{"/login/", "/callback"}, {"/logout/", ""}} {
-		rest, ok := strings.CutPrefix(path, pattern.prefix)
-		name, ends := strings.CutSuffix(rest, pattern.suffix)
-		if ok && ends && name != "" && !strings.Contains(name, "/") {
-			return p.routes[pattern.prefix+"{provider}"+pattern.suffix], name
-		}
-	}
-	return nil, ""
-}
+// showHome answers GET /.
+func (p *Pages) showHome(context.Context, *Visit) (*Response, error) { return redirect("/me"), nil }

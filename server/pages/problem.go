@@ -2,57 +2,120 @@ package pages
 
 import (
 	"errors"
+	"math"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"shorepass/providers"
 	"shorepass/session"
-	"shorepass/throttle"
 )
 
 // problem is an error page: what happened, what to do, whom to ask.
 type problem struct {
-	status int
-	key    string // of the texts problem.KEY.title, .what and .do
+	status     int
+	key        string        // of the texts problem.KEY.title, .what, .do, and .button where the page has one
+	allow      string        // the methods that the path has, of a 405
+	retryAfter time.Duration // 0 for none
 }
 
 // Error makes a problem an error, so that a handler can return one.
 func (p problem) Error() string { return "page: " + p.key }
 
 var (
-	errNotFound    = problem{http.StatusNotFound, "not_found"}
-	errMethod      = problem{http.StatusMethodNotAllowed, "method"}
-	errCrossOrigin = problem{http.StatusForbidden, "cross_origin"}
+	errNotFound        = problem{status: http.StatusNotFound, key: "not_found"}
+	errUnknownProvider = problem{status: http.StatusNotFound, key: "unknown_provider"}
+	errMethod          = problem{status: http.StatusMethodNotAllowed, key: "method"}
+	errMalformed       = problem{status: http.StatusBadRequest, key: "malformed"}
+	errCrossOrigin     = problem{status: http.StatusForbidden, key: "cross_origin"}
+
+	errSignInLost   = problem{status: http.StatusBadRequest, key: "sign_in_lost"}    // unknown, used, or of another browser
+	errSignInTooOld = problem{status: http.StatusBadRequest, key: "sign_in_too_old"} // older than signInTTL
+
+	errRejected     = problem{status: http.StatusUnauthorized, key: "rejected"}
+	errNotAllowed   = problem{status: http.StatusForbidden, key: "not_allowed"}
+	errTooMany      = problem{status: http.StatusTooManyRequests, key: "too_many"}
+	errUnavailable  = problem{status: http.StatusServiceUnavailable, key: "unavailable", retryAfter: 10 * time.Second}
+	errSessionEnded = problem{status: http.StatusUnauthorized, key: "session_ended"}
+	errNotFresh     = problem{status: http.StatusUnauthorized, key: "not_fresh"}
+	errInternal     = problem{status: http.StatusInternalServerError, key: "internal"}
 )
+
+// methodProblem returns the problem of a path without the method.
+func methodProblem(has handlers) problem {
+	var methods []string
+	for method := range has {
+		methods = append(methods, method)
+		if method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	slices.Sort(methods)
+	found := errMethod
+	found.allow = strings.Join(methods, ", ")
+	return found
+}
 
 // problemOf returns the problem of an error, and is the only function that does.
 func problemOf(err error) problem {
 	if known, ok := errors.AsType[problem](err); ok {
 		return known
 	}
-	if _, ok := errors.AsType[*throttle.RetryAfter](err); ok {
-		return problem{http.StatusTooManyRequests, "too_many"}
+	if after := retryAfterOf(err); after > 0 {
+		found := errTooMany
+		found.retryAfter = after
+		return found
 	}
 	switch {
 	case errors.Is(err, providers.ErrUnavailable):
-		return problem{http.StatusServiceUnavailable, "unavailable"}
+		return errUnavailable
+	case errors.Is(err, providers.ErrRejected) && providers.ReasonOf(err) == providers.RefusedByConfig:
+		return errNotAllowed
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine):
-		return problem{http.StatusUnauthorized, "rejected"}
+		return errRejected
 	case errors.Is(err, session.ErrRefused):
-		return problem{http.StatusUnauthorized, "session_ended"}
+		return errSessionEnded
 	}
-	return problem{http.StatusInternalServerError, "internal"}
+	return errInternal
+}
+
+// setHeader sets the header fields of a problem.
+func (p problem) setHeader(h http.Header) {
+	if p.allow != "" {
+		h.Set("Allow", p.allow)
+	}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
 }
 
 // problemView is the data of problem.html.
-type problemView struct{ What, Do, Contact string }
+type problemView struct {
+	What, Do string // sentences
+	Button   string // text of the link to URL
+	URL      string // a path of the pages
+	Contact  string // whom to ask
+}
 
-// problemPage returns the page of an error.
-func (p *Pages) problemPage(v *Visit, err error) *Response {
-	found := problemOf(err)
-	return p.page(v, found.status, "problem", view{
-		Title: v.text.get("problem." + found.key + ".title"),
-		Data:  problemView{v.text.get("problem." + found.key + ".what"), v.text.get("problem." + found.key + ".do"), p.Contact},
+// problemPage returns the page of a problem. Its button leads to path.
+func (p *Pages) problemPage(v *Visit, found problem, path string) *Response {
+	text := func(part string) string { return v.text.get("problem." + found.key + "." + part) }
+	response := p.page(v, found.status, "problem", view{
+		Title: text("title"),
+		Data:  problemView{What: text("what"), Do: text("do"), Button: v.text.get("problem.button"), URL: path, Contact: p.Contact},
 	})
+	found.setHeader(response.Header)
+	return response
+}
+
+// errorPage returns the response to a visit that failed.
+func (p *Pages) errorPage(v *Visit, err error) *Response {
+	if needed, ok := errors.AsType[*signInNeeded](err); ok {
+		return p.askSignIn(v, needed)
+	}
+	return p.problemPage(v, problemOf(err), "/login")
 }
 
 // Problem returns the page of an error of the server, such as an audit line that could not
@@ -61,5 +124,6 @@ func (p *Pages) Problem(v *Visit, err error) *Response {
 	if v.text == nil {
 		v.text = languageOf(v.Request.Header.Get("Accept-Language"))
 	}
-	return p.problemPage(v, err)
+	v.cookies = nil // what they stand for was not recorded
+	return p.finish(v, p.errorPage(v, err))
 }

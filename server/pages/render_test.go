@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestTexts(t *testing.T) {
 
 // An unknown path is an error page in the person's language.
 func TestProblemPage(t *testing.T) {
-	p, err := New(Options{Config: Config{}.WithDefaults(), Contact: "the container team"})
+	p, err := New(Options{Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Contact: "the container team"})
 	if err != nil {
 		t.Fatal(err)
 	}

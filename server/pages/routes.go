@@ -1,18 +1,97 @@
 package pages
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
+
+// route is a path of the pages.
+type route struct {
+	name        string // by which a sign-in returns to it; empty where it returns to /me
+	methods     handlers
+	crossOrigin bool // its POST comes from elsewhere, and proves itself
+}
+
+// handlers are those of a path by method. HEAD is answered as GET.
+type handlers map[string]handler
+
+// routeMe is the name of the page to which a sign-in leads where none is named.
+const routeMe = "me"
+
+// routesByPath returns the routes. {provider} stands for the name of a provider.
+func routesByPath() map[string]route {
+	return map[string]route{
+		"/":      {methods: handlers{"GET": (*Pages).showHome}},
+		"/login": {methods: handlers{"GET": (*Pages).showSignIn, "POST": (*Pages).signInByForm}},
+	}
+}
 
 // New builds the pages. The options must be valid.
 func New(o Options) (*Pages, error) {
-	p := &Pages{Options: o, protection: http.NewCrossOriginProtection(), brand: brand{Name: o.Config.Name}}
+	if o.Origin == nil {
+		return nil, errors.New("the pages need an origin")
+	}
+	p := &Pages{Options: o, protection: http.NewCrossOriginProtection(), routes: routesByPath(), brand: brand{Name: o.Config.Name}}
 	for _, origin := range o.Origins {
 		if err := p.protection.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("server.public_urls: %w", err)
 		}
 	}
-	p.routes = map[string]handlers{}
 	return p, nil
+}
+
+// Has reports whether a path is that of a page.
+func (p *Pages) Has(path string) bool {
+	found, _ := p.route(path)
+	return found != nil
+}
+
+// route returns the route of a path, or nil, and the provider that the path names.
+func (p *Pages) route(path string) (*route, string) {
+	if found, ok := p.routes[path]; ok {
+		return &found, ""
+	}
+	for _, pattern := range []struct{ prefix, suffix string }{{"/login/", "/callback"}, {"/logout/", ""}} {
+		rest, ok := strings.CutPrefix(path, pattern.prefix)
+		name, ends := strings.CutSuffix(rest, pattern.suffix)
+		if !ok || !ends || name == "" || strings.Contains(name, "/") {
+			continue
+		}
+		if found, ok := p.routes[pattern.prefix+"{provider}"+pattern.suffix]; ok {
+			return &found, name
+		}
+	}
+	return nil, ""
+}
+
+// routeName returns a name that a request has for a route, or that of /me where there is
+// none of that name. No redirect leads to anything else that a request names.
+func (p *Pages) routeName(name string) string {
+	for _, one := range p.routes {
+		if one.name == name && name != "" {
+			return name
+		}
+	}
+	return routeMe
+}
+
+// routePath returns the path of the route of a name, else that of /me.
+func (p *Pages) routePath(name string) string {
+	for path, one := range p.routes {
+		if one.name == name && name != "" {
+			return path
+		}
+	}
+	return "/me"
+}
+
+// nameOf returns the name of the route to which a sign-in for a path returns.
+func (p *Pages) nameOf(path string) string {
+	found, _ := p.route(path)
+	if found == nil {
+		return routeMe
+	}
+	return p.routeName(found.name)
 }

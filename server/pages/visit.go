@@ -18,8 +18,13 @@ type Visit struct {
 	Now     time.Time // by the store's clock
 	Record  Record    // filled in by the handler
 
-	text *texts // the language of the person
+	text    *texts         // the language of the person
+	cookies []*http.Cookie // that any response sets or deletes
 }
+
+// setCookie sets or deletes a cookie with whichever response follows, a page of an error
+// too.
+func (v *Visit) setCookie(c *http.Cookie) { v.cookies = append(v.cookies, c) }
 
 // Record is what a visit did, for its audit line. A visit without an Action has none.
 type Record struct {

@@ -1,0 +1,272 @@
+package pages
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+	"shorepass/session"
+	"shorepass/throttle"
+)
+
+// maxHint bounds a login_hint, in bytes: an e-mail address is no longer (RFC 5321, section
+// 4.5.3.1.3).
+const maxHint = 254
+
+// signInView is the data of signin.html.
+type signInView struct {
+	Providers []providerChoice // the one chosen last comes first
+	Form      bool             // there is a form for login name and password, which is posted to /login
+	To        string           // hidden field: name of the route to which the browser goes afterwards
+	Login     string           // in the field: the hint, or what was typed
+	Refused   string           // why the person was not signed in, a sentence; empty at first
+}
+
+// providerChoice is a provider on the sign-in page.
+type providerChoice struct {
+	Label string // what people call it
+	URL   string // starts a sign-in there
+	Last  bool   // the browser's last choice
+}
+
+// showSignIn answers GET /login: the page on which a person chooses a provider or fills in
+// the form. Where there is nothing to choose, or the query names a provider, the browser
+// goes straight there.
+func (p *Pages) showSignIn(ctx context.Context, v *Visit) (*Response, error) {
+	query, err := queryOf(v.Request)
+	if err != nil {
+		return nil, err
+	}
+	s := pendingSignIn{Provider: query.Get("provider"), To: p.routeName(query.Get("to")), Hint: cleanHint(query.Get("hint"))}
+	offered := p.Providers.BrowserProviders()
+	if s.Provider == "" && len(offered) == 1 && !p.Providers.OffersForm() {
+		s.Provider = offered[0].Name
+	}
+	if s.Provider == "" {
+		return p.signInPage(v, http.StatusOK, signInView{To: s.To, Login: s.Hint}), nil
+	}
+	if !p.offers(s.Provider) {
+		return nil, errUnknownProvider
+	}
+	return p.startSignIn(ctx, v, s)
+}
+
+// maxQuery bounds a query, in bytes. Codes of providers have up to 2,000.
+const maxQuery = 8 << 10
+
+// queryOf returns the query of a request.
+func queryOf(r *http.Request) (url.Values, error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, errMalformed
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, errMalformed
+	}
+	return query, nil
+}
+
+// cleanHint returns a login_hint, or "" where it cannot be a login name.
+func cleanHint(hint string) string {
+	login, err := providers.ParseLogin(hint)
+	if err != nil || len(login) > maxHint || strings.ContainsFunc(hint, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return ""
+	}
+	return string(login)
+}
+
+// offers reports whether people sign in with a browser at a provider.
+func (p *Pages) offers(name string) bool { return p.provider(name) != nil }
+
+// provider returns a provider that people sign in at with a browser, or nil.
+func (p *Pages) provider(name string) *providers.BrowserProvider {
+	for _, one := range p.Providers.BrowserProviders() {
+		if one.Name == name {
+			return &one
+		}
+	}
+	return nil
+}
+
+// signInPage returns the sign-in page.
+func (p *Pages) signInPage(v *Visit, status int, data signInView) *Response {
+	last := p.cookieValue(v.Request, cookieProvider)
+	for _, one := range p.Providers.BrowserProviders() {
+		data.Providers = append(data.Providers, providerChoice{Label: one.Label, URL: signInPath(data.To, one.Name, data.Login), Last: one.Name == last})
+	}
+	slices.SortStableFunc(data.Providers, func(a, b providerChoice) int { return cmp.Compare(order(a), order(b)) })
+	data.Form = p.Providers.OffersForm()
+	return p.page(v, status, "signin", view{Title: v.text.get("sign_in.title"), Data: data})
+}
+
+// order sorts the last choice first.
+func order(c providerChoice) int {
+	if c.Last {
+		return 0
+	}
+	return 1
+}
+
+// signInPath returns the path with which a sign-in starts. Each argument may be empty.
+func signInPath(to, provider, hint string) string {
+	query := url.Values{}
+	for key, value := range map[string]string{"to": to, "provider": provider, "hint": hint} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	return (&url.URL{Path: "/login", RawQuery: query.Encode()}).String()
+}
+
+// signInByForm answers POST /login: a login name and a password.
+func (p *Pages) signInByForm(ctx context.Context, v *Visit) (*Response, error) {
+	if !p.Providers.OffersForm() {
+		return nil, errNotFound
+	}
+	typed, to := v.Form.Get("login"), p.routeName(v.Form.Get("to"))
+	v.Record.Action, v.Record.Account, v.Client.LoginName = ActionSignIn, typed, typed
+	id, err := p.checkPassword(ctx, v, typed, secret.New(v.Form.Get("password")))
+	if err != nil {
+		return p.refuseForm(v, signInView{To: to, Login: cleanHint(typed)}, err)
+	}
+	v.setCookie(p.deletion(cookieProvider))
+	return p.beginSession(ctx, v, &providers.SignedIn{Identity: id}, to)
+}
+
+// checkPassword returns the person whose login name and password these are.
+func (p *Pages) checkPassword(ctx context.Context, v *Visit, typed string, password secret.Text) (*providers.Identity, error) {
+	login, err := providers.ParseLogin(typed)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", providers.ErrRejected, err)
+	case login == "" || password.IsZero():
+		return nil, fmt.Errorf("%w: login name or password is empty", providers.ErrRejected)
+	case session.Recognize(password):
+		return nil, fmt.Errorf("%w: the password is a token of shorepass", providers.ErrRejected)
+	}
+	return p.Providers.SignInByForm(ctx, providers.Credential{Login: login, Secret: password, Address: v.Client.Address})
+}
+
+// refuseForm returns the sign-in page with one sentence for every refusal, so that it does
+// not tell which login names exist. The error of another failure is returned.
+func (p *Pages) refuseForm(v *Visit, data signInView, err error) (*Response, error) {
+	found := problemOf(err)
+	switch found.key {
+	case errRejected.key, errNotAllowed.key:
+		found, data.Refused = errRejected, v.text.get("sign_in.rejected")
+	case errUnavailable.key:
+		data.Refused = v.text.get("sign_in.unavailable")
+	case errTooMany.key:
+		data.Refused = v.text.get("sign_in.too_many", int(math.Ceil(found.retryAfter.Minutes())))
+	default:
+		return nil, err
+	}
+	v.Record.Err = err
+	response := p.signInPage(v, found.status, data)
+	found.setHeader(response.Header)
+	return response, nil
+}
+
+// beginSession makes the browser session of a person who signed in. It replaces that of
+// the cookie which the browser had, whosever it was, so that no earlier cookie stays good.
+func (p *Pages) beginSession(ctx context.Context, v *Visit, signedIn *providers.SignedIn, to string) (*Response, error) {
+	v.Record.Identity = signedIn.Identity
+	made, err := p.Sessions.IssueBrowser(ctx, signedIn.Identity, signedIn.SID, p.sessionToken(v.Request), v.Client)
+	if err != nil {
+		p.Sessions.RevokeProviderToken(signedIn.Identity)
+		return nil, fmt.Errorf("make a browser session: %w", err)
+	}
+	v.Record.Session = made
+	v.setCookie(p.cookie(cookieSession, made.Token.Reveal(), made.Expires.Sub(v.Now)))
+	return redirect(p.routePath(to)), nil
+}
+
+// freshness is how long after a person authenticated their browser session can make other
+// tokens.
+const freshness = 10 * time.Minute
+
+// signInNeeded is the error of a visit that needs a browser session, or a fresh one.
+type signInNeeded struct {
+	stale *session.Session // the session that is not fresh; nil where there is none
+}
+
+func (e *signInNeeded) Error() string {
+	if e.stale != nil {
+		return "the browser session is not fresh"
+	}
+	return "there is no browser session"
+}
+
+// signedIn returns the browser session of a visit. Any error must be returned by the
+// handler: without a session it sends a GET to the sign-in page and back, and answers a
+// POST with a page which says that nothing was done.
+func (p *Pages) signedIn(ctx context.Context, v *Visit) (*session.Session, error) {
+	token := p.sessionToken(v.Request)
+	if token.IsZero() {
+		return nil, &signInNeeded{}
+	}
+	found, err := p.Sessions.Redeem(ctx, token, "", v.Client, session.KindBrowser)
+	if errors.Is(err, session.ErrRefused) {
+		v.setCookie(p.deletion(cookieSession))
+		return nil, &signInNeeded{}
+	}
+	if err != nil {
+		return nil, err
+	}
+	v.Record.Session, v.Record.Identity = found, found.Identity
+	return found, nil
+}
+
+// fresh is signedIn for what only a fresh session may do: its person authenticated within
+// the last ten minutes, by the session's own auth_time.
+func (p *Pages) fresh(ctx context.Context, v *Visit) (*session.Session, error) {
+	found, err := p.signedIn(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	if !isFresh(found, v.Now) {
+		return nil, &signInNeeded{stale: found}
+	}
+	return found, nil
+}
+
+// isFresh reports whether the person of a browser session authenticated just now.
+func isFresh(s *session.Session, now time.Time) bool {
+	return now.Sub(s.Identity.AuthTime) <= freshness
+}
+
+// askSignIn answers a visit that needs a sign-in, which returns to the same page. A
+// session that is not fresh goes to its own provider again, or to the form with its name.
+func (p *Pages) askSignIn(v *Visit, needed *signInNeeded) *Response {
+	var provider, hint string
+	found := errSessionEnded
+	if stale := needed.stale; stale != nil {
+		found, hint = errNotFresh, stale.LoginName
+		if p.offers(stale.Identity.Provider) {
+			provider = stale.Identity.Provider
+		}
+	}
+	path := signInPath(p.nameOf(v.Request.URL.Path), provider, cleanHint(hint))
+	if v.Request.Method == http.MethodPost {
+		return p.problemPage(v, found, path)
+	}
+	return redirect(path)
+}
+
+// retryAfterOf returns until when a rate limit holds, 0 for none.
+func retryAfterOf(err error) time.Duration {
+	if limited, ok := errors.AsType[*throttle.RetryAfter](err); ok {
+		return limited.After
+	}
+	return 0
+}
