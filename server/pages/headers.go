@@ -15,7 +15,9 @@ const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 
 // Strict-Transport-Security is left to the operator's proxy: it would hold for every port
 // of the host, such as for a registry without TLS.
 func setSecurityHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	if h.Get("Content-Security-Policy") == "" { // a logo has its own
+		h.Set("Content-Security-Policy", contentSecurityPolicy)
+	}
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")

@@ -73,6 +73,7 @@ type Pages struct {
 	routes     map[string]route
 	protection *http.CrossOriginProtection
 	brand      brand
+	assets     []asset
 }
 
 // handler answers one visit. An error becomes a page in problem.go.

@@ -13,12 +13,8 @@ import (
 //go:embed templates texts
 var files embed.FS
 
-// brand is how an operator has the pages look.
-type brand struct {
-	Name  string
-	Style string // path of the stylesheet
-	Logo  string // path of the logo; empty for none
-}
+// brand is how an operator has the pages look: a name, and the paths of assets.
+type brand struct{ Name, Style, Script, Logo string }
 
 // view is what a template gets.
 type view struct {

@@ -28,12 +28,18 @@ func routesByPath() map[string]route {
 	}
 }
 
-// New builds the pages. The options must be valid.
+// New builds the pages and reads the logo. The options must be valid.
 func New(o Options) (*Pages, error) {
 	if o.Origin == nil {
 		return nil, errors.New("the pages need an origin")
 	}
-	p := &Pages{Options: o, protection: http.NewCrossOriginProtection(), routes: routesByPath(), brand: brand{Name: o.Config.Name}}
+	p := &Pages{Options: o, protection: http.NewCrossOriginProtection(), routes: routesByPath()}
+	style, script, logo, err := newAssets(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	p.brand = brand{Name: o.Config.Name, Style: style.path, Script: script.path, Logo: logo.path}
+	p.assets = []asset{style, script, logo}
 	for _, origin := range o.Origins {
 		if err := p.protection.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("server.public_urls: %w", err)
@@ -52,6 +58,11 @@ func (p *Pages) Has(path string) bool {
 func (p *Pages) route(path string) (*route, string) {
 	if found, ok := p.routes[path]; ok {
 		return &found, ""
+	}
+	for _, a := range p.assets {
+		if a.has(path) {
+			return &route{methods: handlers{"GET": a.serve}}, ""
+		}
 	}
 	for _, pattern := range []struct{ prefix, suffix string }{{"/login/", "/callback"}, {"/logout/", ""}} {
 		rest, ok := strings.CutPrefix(path, pattern.prefix)
