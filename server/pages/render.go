@@ -24,6 +24,7 @@ type view struct {
 
 	Brand   brand
 	Lang    string
+	Contact string // whom people ask
 	Request string // the id of the request
 }
 
@@ -93,7 +94,7 @@ func languageOf(accepted string) *texts {
 // page renders a template to a response. The template was parsed at load, so that an error
 // is one of its data: a bug.
 func (p *Pages) page(v *Visit, status int, name string, data view) *Response {
-	data.Brand, data.Lang, data.Request = p.brand, v.text.lang, v.ID
+	data.Brand, data.Lang, data.Contact, data.Request = p.brand, v.text.lang, p.Contact, v.ID
 	var body bytes.Buffer
 	if err := v.text.templates[name].ExecuteTemplate(&body, "layout.html", data); err != nil {
 		panic(fmt.Errorf("render %s: %w", name, err))
