@@ -1,0 +1,207 @@
+package pages
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+)
+
+// sampleNow is the time of the samples.
+var sampleNow = time.Date(2026, 11, 27, 7, 0, 0, 0, time.UTC)
+
+// A sample is a page with data as they may come at worst.
+type sample struct {
+	name string
+	make func(*Pages, *Visit) *Response
+}
+
+// samples has each template at least once.
+var samples = []sample{
+	{"problem", func(p *Pages, v *Visit) *Response { return p.Problem(v, providers.ErrUnavailable) }},
+	{"problem-lost", func(p *Pages, v *Visit) *Response { return p.Problem(v, errNotFound) }},
+}
+
+// maxPage is the largest page, in bytes.
+const maxPage = 20 << 10
+
+// Each page is well-formed and small, and has nothing that the Content-Security-Policy
+// stops. With SAMPLES=FOLDER, the pages and their assets are written there, to look at.
+func TestSamples(t *testing.T) {
+	p, err := New(Options{Config: Config{Name: "Example Corp Containers"}.WithDefaults(), Contact: "the container team, +49 30 1234"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered := map[string]bool{}
+	for lang, text := range languages {
+		for _, s := range samples {
+			name := s.name + "-" + lang
+			response := s.make(p, &Visit{ID: "01JDQK4W9ZT3F", Now: sampleNow, text: text})
+			if len(response.Body) > maxPage {
+				t.Errorf("%s has %d bytes, more than %d", name, len(response.Body), maxPage)
+			}
+			if err := checkHTML(response.Body); err != nil {
+				t.Errorf("%s: %v\n%s", name, err, response.Body)
+			}
+			writeSample(t, name+".html", response.Body)
+			template, _, _ := strings.Cut(s.name, "-")
+			rendered[template] = true
+		}
+	}
+	for name := range english.templates {
+		if !rendered[name] {
+			t.Errorf("templates/%s.html has no sample", name)
+		}
+	}
+	for _, a := range p.assets {
+		writeSample(t, a.path, a.body)
+	}
+}
+
+// writeSample writes a file into the folder that SAMPLES names.
+func writeSample(t *testing.T, name string, body []byte) {
+	folder := os.Getenv("SAMPLES")
+	if folder == "" {
+		return
+	}
+	name = filepath.Join(folder, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, body, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// voidElements have no end tag (HTML, section 13.1.2).
+var voidElements = []string{"br", "hr", "img", "input", "link", "meta"}
+
+// checkHTML checks the syntax of a page, where browsers would guess: each element ends, no
+// id is there twice, and a reference to an id has its element. It refuses what the
+// Content-Security-Policy stops: style and script of the page itself.
+func checkHTML(page []byte) error {
+	d := xml.NewDecoder(bytes.NewReader(page))
+	d.Strict, d.Entity = false, xml.HTMLEntity
+	var open []string
+	ids, referred := map[string]bool{}, map[string]bool{}
+	for {
+		token, err := d.RawToken()
+		if err == io.EOF {
+			break
+		}
+		switch token := token.(type) {
+		case nil:
+			return err
+		case xml.StartElement:
+			name := token.Name.Local
+			if !slices.Contains(voidElements, name) {
+				open = append(open, name)
+			}
+			if err := checkAttributes(name, token.Attr, ids, referred); err != nil {
+				return err
+			}
+		case xml.EndElement:
+			if len(open) == 0 || open[len(open)-1] != token.Name.Local {
+				return fmt.Errorf("</%s> ends %v", token.Name.Local, open)
+			}
+			open = open[:len(open)-1]
+		case xml.CharData:
+			if len(open) > 0 && (open[len(open)-1] == "script" || open[len(open)-1] == "style") {
+				return fmt.Errorf("<%s> has a text", open[len(open)-1])
+			}
+		}
+	}
+	for id := range referred {
+		if !ids[id] {
+			return fmt.Errorf("no element has the id %q", id)
+		}
+	}
+	if len(open) > 0 {
+		return fmt.Errorf("%v do not end", open)
+	}
+	return nil
+}
+
+// checkAttributes is the part of checkHTML for the attributes of an element.
+func checkAttributes(element string, attributes []xml.Attr, ids, referred map[string]bool) error {
+	for _, a := range attributes {
+		switch name := a.Name.Local; {
+		case name == "style" || strings.HasPrefix(name, "on") || strings.HasPrefix(strings.TrimSpace(a.Value), "javascript:"):
+			return fmt.Errorf("<%s> has the attribute %s", element, name)
+		case name == "id":
+			if ids[a.Value] || a.Value == "" {
+				return fmt.Errorf("the id %q is there twice, or is empty", a.Value)
+			}
+			ids[a.Value] = true
+		case name == "for" || name == "aria-describedby" || name == "aria-labelledby" || name == "data-copy":
+			for id := range strings.FieldsSeq(a.Value) {
+				referred[id] = true
+			}
+		}
+	}
+	return nil
+}
+
+func TestCheckHTML(t *testing.T) {
+	for page, want := range map[string]string{
+		"<!doctype html><p>a &amp; b<br><input required></p>": "",
+		"<p>a":                          "[p] do not end",
+		"<p><b></p></b>":                "</p> ends [p b]",
+		"</p>":                          "</p> ends []",
+		"<p style=''></p>":              "<p> has the attribute style",
+		"<p onclick='a()'></p>":         "<p> has the attribute onclick",
+		"<a href='javascript:a()'></a>": "<a> has the attribute href",
+		"<script>a()</script>":          "<script> has a text",
+		"<p id='a'></p><b id='a'></b>":  `the id "a" is there twice, or is empty`,
+		"<label for='a'></label>":       `no element has the id "a"`,
+	} {
+		err := checkHTML([]byte(page))
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%s: %v, want %s", page, err, want)
+		}
+	}
+}
+
+// Each text is used, and each that is used is there. A key that code puts together, such
+// as problem.NAME.title, is used where "NAME" is written.
+func TestTextsAreUsed(t *testing.T) {
+	sources := readSources(t)
+	for key := range english.all {
+		parts := strings.Split(key, ".")
+		composed := len(parts) == 3 && strings.Contains(sources, `"`+parts[1]+`"`)
+		if !strings.Contains(sources, `"`+key+`"`) && !composed && !strings.Contains(sources, `"`+strings.Join(parts[:len(parts)-1], ".")+`"`) {
+			t.Errorf("no source has the text %s", key)
+		}
+	}
+	for _, found := range regexp.MustCompile(`(?:\bt|\.get\() ?"([a-z_.]+[a-z_])"`).FindAllStringSubmatch(sources, -1) {
+		if english.all[found[1]] == "" {
+			t.Errorf("there is no text %s", found[1])
+		}
+	}
+}
+
+// readSources returns the templates and the Go files of the package, but for tests.
+func readSources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || strings.HasSuffix(path, "_test.go") || (filepath.Ext(path) != ".go" && filepath.Ext(path) != ".html") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		all.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
