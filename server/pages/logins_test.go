@@ -1,0 +1,61 @@
+package pages
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"shorepass/providers"
+	"shorepass/session"
+)
+
+// TestLoginView: what the list shows of one session.
+func TestLoginView(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	const day = 24 * time.Hour
+	ci := session.Client{Address: netip.MustParseAddr("2001:db8::9"), UserAgent: "Helm/4.3"}
+	web := &session.Session{ID: "web", Identity: &providers.Identity{User: "alice"}}
+	p := &Pages{Options: Options{Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example"}}, {Name: "hostless"}}}}
+	base := session.Session{ID: "one", Kind: session.KindRefresh, Service: "registry", Client: laptop, Created: now.Add(-100 * day), Expires: now.Add(100 * day)}
+	for _, tc := range []struct {
+		name   string
+		change func(*session.Session)
+		check  func(loginView) bool
+	}{
+		{"the host of its service", func(s *session.Session) {}, func(l loginView) bool { return l.Where == "registry.corp.example" && l.Used == nil && !l.Soon }},
+		{"a service without a host", func(s *session.Session) { s.Service = "hostless" }, func(l loginView) bool { return l.Where == "hostless" }},
+		{"a service that was removed", func(s *session.Session) { s.Service = "old" }, func(l loginView) bool { return l.Where == "old" }},
+		{"every service", func(s *session.Session) { s.Service = "" }, func(l loginView) bool { return l.Where == "" }},
+		{"used by what made it", func(s *session.Session) { s.LastUsed, s.Last = now, laptop }, func(l loginView) bool { return l.Used != nil && l.UsedBy == "" }},
+		{"used by another", func(s *session.Session) { s.LastUsed, s.Last = now, ci }, func(l loginView) bool { return l.UsedBy == "helm 4.3, 2001:db8::9" }},
+		{"used from an unknown address", func(s *session.Session) { s.LastUsed, s.Last.UserAgent = now, "Helm/4.3" }, func(l loginView) bool { return l.UsedBy == "helm 4.3" }},
+		{"of this browser", func(s *session.Session) { s.ID = "web" }, func(l loginView) bool { return l.Current && l.Used.Relative == "just now" }},
+		{"ends in a week", func(s *session.Session) { s.Expires = now.Add(7 * day) }, func(l loginView) bool { return l.Soon }},
+		{"ends in more than a week", func(s *session.Session) { s.Expires = now.Add(7*day + time.Second) }, func(l loginView) bool { return !l.Soon }},
+		{"made for a week", func(s *session.Session) { s.Created, s.Expires = now, now.Add(7*day) }, func(l loginView) bool { return !l.Soon }},
+		{"about to end", func(s *session.Session) { s.Reason = session.ReasonStamp }, func(l loginView) bool { return l.Pending == "your password changed" && l.Why == "" }},
+		{"ended by itself", func(s *session.Session) { s.Ended, s.Reason = now, session.ReasonIdle }, func(l loginView) bool { return l.Why == "not used for too long" && l.Pending == "" && !l.Soon }},
+		{"ended by the person", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, "alice" }, func(l loginView) bool { return l.Why == "ended by you" }},
+		{"ended by an operator", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, "bob, an operator" }, func(l loginView) bool { return l.Why == "ended by bob, an operator" }},
+	} {
+		one := base
+		tc.change(&one)
+		if got := p.login(english, &one, web, now); !tc.check(got) {
+			t.Errorf("%s: %+v", tc.name, got)
+		}
+	}
+}
+
+// Each reason for which sessions end has a text.
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []session.Reason{
+		session.ReasonRevoked, session.ReasonEnded, session.ReasonStamp, session.ReasonGone, session.ReasonExpired, session.ReasonSignIn,
+		session.ReasonIdle, session.ReasonUnused, session.ReasonPerPerson,
+	} {
+		if english.get(reasonKeys[reason]) == "" {
+			t.Errorf("the reason %q has no text", reason)
+		}
+	}
+}
