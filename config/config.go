@@ -24,6 +24,7 @@ import (
 	"shorepass/providers"
 	"shorepass/registry"
 	"shorepass/server"
+	"shorepass/server/pages"
 	"shorepass/session"
 )
 
@@ -34,6 +35,7 @@ type Config struct {
 	Audit     server.AuditConfig       `toml:"audit"`
 	Token     registry.Config          `toml:"token"`
 	Services  []registry.Service       `toml:"service"`
+	Pages     pages.Config             `toml:"pages"`
 	Session   session.Config           `toml:"session"`
 	Throttle  providers.ThrottleConfig `toml:"throttle"`
 	Providers []Provider               `toml:"provider"` // in the order of the file

@@ -14,6 +14,7 @@ import (
 func (l *loader) crossCheck() {
 	l.checkProviders()
 	l.checkServices()
+	l.checkPages()
 	l.checkRules()
 }
 

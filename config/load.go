@@ -143,6 +143,7 @@ func (l *loader) validate() {
 	check(l, "server", &c.Server)
 	check(l, "audit", &c.Audit)
 	check(l, "token", &c.Token)
+	check(l, "pages", &c.Pages)
 	check(l, "session", &c.Session)
 	check(l, "throttle", &c.Throttle)
 	for i := range c.Services {

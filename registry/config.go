@@ -2,12 +2,14 @@ package registry
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"shorepass/internal/duration"
+	"shorepass/internal/hostport"
 )
 
 // The values of signing: how a registry finds the key that signed a token.
@@ -70,6 +72,18 @@ type Config struct {
 type Service struct {
 	// Name of the service, one of token.services. Required.
 	Name string `toml:"name"`
+
+	// Hosts are what people call this registry, as in docker login HOST, each with
+	// its port unless that is 443. The sign-in page names these and no other, so
+	// that no other registry can have people log in to it here. Required to sign in
+	// with a browser.
+	Hosts []string `toml:"hosts"`
+
+	// UIOrigins are the origins of web pages that may request tokens for this
+	// registry by scripts in a browser (CORS), such as a page that lists its
+	// images: "https://ui.corp.example". Such a page sees what people type into
+	// it. Default: none.
+	UIOrigins []string `toml:"ui_origins"`
 
 	// Disabled refuses every request for this service. Default false.
 	Disabled bool `toml:"disabled"`
@@ -169,11 +183,22 @@ func (s Service) Validate(fault func(key, problem string)) {
 	}
 	validateSigning(s.Signing, fault)
 	validatePair(s.RootCertificate, s.RootKey, fault)
+	for i, host := range s.Hosts {
+		if problem := hostProblem(host); problem != "" {
+			fault(fmt.Sprintf("hosts[%d]", i), problem)
+		}
+	}
+	for i, origin := range s.UIOrigins {
+		if problem := originProblem(origin); problem != "" {
+			fault(fmt.Sprintf("ui_origins[%d]", i), problem)
+		}
+	}
 }
 
 // ValidateServices reports the faults of [[service]] tables together with
 // [token]. Keys are whole paths: "service[0].signing".
 func ValidateServices(c Config, services []Service, fault func(key, problem string)) {
+	hosts := make(map[string]string) // the name of the service by each host
 	for i, s := range services {
 		key := fmt.Sprintf("service[%d]", i)
 		switch {
@@ -186,6 +211,13 @@ func ValidateServices(c Config, services []Service, fault func(key, problem stri
 		ownKey := s.Signing == SigningKID || s.Signing == SigningLibtrust
 		if ownKey && s.RootKey == "" && c.SigningCertificate != "" {
 			fault(key+".signing", fmt.Sprintf("%q signs with a root_key, and [token] has only signing_certificate; give this service root_certificate and root_key", s.Signing))
+		}
+		for n, host := range s.Hosts {
+			plain := strings.TrimSuffix(host, ":443")
+			if first, ok := hosts[plain]; ok {
+				fault(fmt.Sprintf("%s.hosts[%d]", key, n), fmt.Sprintf("%q is a host of the service %q already; a login can be for one service alone, so remove one of the two", host, first))
+			}
+			hosts[plain] = s.Name
 		}
 	}
 }
@@ -216,6 +248,41 @@ func validateSigning(signing string, fault func(key, problem string)) {
 	default:
 		fault("signing", fmt.Sprintf("%q is not one of %q, %q, %q", signing, SigningX5C, SigningKID, SigningLibtrust))
 	}
+}
+
+// hostProblem says why docker login cannot be given a host, and what would be right.
+func hostProblem(host string) string {
+	if _, rest, ok := strings.Cut(host, "://"); ok {
+		host, _, _ = strings.Cut(rest, "/")
+		return fmt.Sprintf("has a scheme, and docker login takes none; write %q", strings.ToLower(host))
+	}
+	if bare, _, ok := strings.Cut(host, "/"); ok && hostport.IsHost(bare) {
+		return fmt.Sprintf("%q has a path, and docker login takes a registry; write %q", host, strings.ToLower(bare))
+	}
+	switch {
+	case !hostport.IsHost(host):
+		return fmt.Sprintf("%q is not a host such as %q or %q", host, "registry.corp.example", "registry.corp.example:5000")
+	case strings.ToLower(host) != host:
+		return fmt.Sprintf("%q has capitals; write %q", host, strings.ToLower(host))
+	}
+	return ""
+}
+
+// originProblem says why no browser sends an origin (RFC 6454, section 6.2), and what
+// would be right.
+func originProblem(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !hostport.IsHost(u.Host) {
+		return fmt.Sprintf("%q is not the origin of a page, such as %q; no wildcard stands for several", origin, "https://ui.corp.example")
+	}
+	sent := u.Scheme + "://" + strings.ToLower(u.Host)
+	if u.Port() == hostport.Port(&url.URL{Scheme: u.Scheme}) {
+		sent = strings.TrimSuffix(sent, ":"+u.Port())
+	}
+	if origin != sent {
+		return fmt.Sprintf("%q is no origin as browsers send it; write %q", origin, sent)
+	}
+	return ""
 }
 
 // validateName refuses what cannot be in a registry's WWW-Authenticate header,

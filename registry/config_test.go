@@ -99,3 +99,55 @@ func TestValidateServices(t *testing.T) {
 		t.Errorf("ValidateServices with a root key = %q, want none", got)
 	}
 }
+
+// TestHostsAndOrigins: hosts are as docker login takes them, origins as browsers send
+// them, and a fault says what would be right.
+func TestHostsAndOrigins(t *testing.T) {
+	for _, test := range []struct {
+		key, value string
+		want       string // empty for no fault
+	}{
+		{"hosts", "registry.corp.example", ""},
+		{"hosts", "registry.corp.example:5000", ""},
+		{"hosts", "localhost:5000", ""},
+		{"hosts", "[2001:db8::1]:5000", ""},
+		{"hosts", "https://Registry.corp.example/v2/", `has a scheme, and docker login takes none; write "registry.corp.example"`},
+		{"hosts", "registry.corp.example/team", `"registry.corp.example/team" has a path, and docker login takes a registry; write "registry.corp.example"`},
+		{"hosts", "Registry.corp.example", `"Registry.corp.example" has capitals; write "registry.corp.example"`},
+		{"hosts", "*.corp.example", `"*.corp.example" is not a host such as "registry.corp.example" or "registry.corp.example:5000"`},
+		{"hosts", "registry.corp.example:http", `"registry.corp.example:http" is not a host such as "registry.corp.example" or "registry.corp.example:5000"`},
+
+		{"ui_origins", "https://ui.corp.example", ""},
+		{"ui_origins", "http://localhost:8080", ""},
+		{"ui_origins", "https://[2001:db8::1]", ""},
+		{"ui_origins", "https://ui.corp.example/", `"https://ui.corp.example/" is no origin as browsers send it; write "https://ui.corp.example"`},
+		{"ui_origins", "https://UI.corp.example:443", `"https://UI.corp.example:443" is no origin as browsers send it; write "https://ui.corp.example"`},
+		{"ui_origins", "http://ui.corp.example:80/x?y#z", `"http://ui.corp.example:80/x?y#z" is no origin as browsers send it; write "http://ui.corp.example"`},
+		{"ui_origins", "*", `"*" is not the origin of a page, such as "https://ui.corp.example"; no wildcard stands for several`},
+		{"ui_origins", "https://*.corp.example", `"https://*.corp.example" is not the origin of a page, such as "https://ui.corp.example"; no wildcard stands for several`},
+		{"ui_origins", "null", `"null" is not the origin of a page, such as "https://ui.corp.example"; no wildcard stands for several`},
+		{"ui_origins", "ui.corp.example", `"ui.corp.example" is not the origin of a page, such as "https://ui.corp.example"; no wildcard stands for several`},
+	} {
+		s := Service{Name: "a", Hosts: []string{test.value}}
+		if test.key == "ui_origins" {
+			s = Service{Name: "a", UIOrigins: []string{test.value}}
+		}
+		var want []string
+		if test.want != "" {
+			want = []string{test.key + "[0]: " + test.want}
+		}
+		if diff := cmp.Diff(want, faultsOf(s.Validate)); diff != "" {
+			t.Errorf("%s %q: (-want +got)\n%s", test.key, test.value, diff)
+		}
+	}
+}
+
+// TestOneServiceOfAHost: a host is that of one service.
+func TestOneServiceOfAHost(t *testing.T) {
+	services := []Service{{Name: "a", Hosts: []string{"a.example", "both.example:443"}}, {Name: "b", Hosts: []string{"b.example:5000", "both.example"}}, {Name: "c", Hosts: []string{"b.example"}}}
+	got := faultsOf(func(fault func(string, string)) { ValidateServices(Config{Services: []string{"a", "b", "c"}}, services, fault) })
+	want := []string{`service[1].hosts[1]: "both.example" is a host of the service "a" already; a login can be for one service alone, so remove one of the two`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

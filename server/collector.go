@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"shorepass/internal/hostport"
 	"shorepass/internal/tlsconf"
 )
 
@@ -46,13 +47,13 @@ func collectorAddress(to string) (address string, secure, ok bool) {
 		u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
 		return "", false, false
 	}
-	if _, err := netip.ParseAddr(u.Hostname()); err != nil && !isHostName(u.Hostname()) {
+	if _, err := netip.ParseAddr(u.Hostname()); err != nil && !hostport.IsName(u.Hostname()) {
 		return "", false, false
 	}
 	secure = u.Scheme == schemeSyslogTLS
 	port := u.Port()
 	switch {
-	case port != "" && !isPort(port):
+	case port != "" && !hostport.IsPort(port):
 		return "", false, false
 	case port == "" && secure:
 		port = portSyslogTLS

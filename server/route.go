@@ -7,12 +7,16 @@ import (
 	"strings"
 )
 
-// reservedPaths are paths of other endpoints. The token endpoint can have none of them,
-// and no path below /oauth.
-var reservedPaths = []string{"/healthz", "/readyz", "/metrics", "/v2", "/oauth"}
+// reservedPaths are paths of other endpoints, and reservedTrees those of which every path
+// below is reserved too. The token endpoint can have none of them.
+var (
+	reservedPaths = []string{"/healthz", "/readyz", "/metrics", "/v2"}
+	reservedTrees = []string{"/oauth", "/login", "/logout", "/me", "/admin", "/.well-known"}
+)
 
 func isReserved(path string) bool {
-	return slices.Contains(reservedPaths, path) || strings.HasPrefix(path, "/oauth/")
+	return slices.Contains(reservedPaths, path) ||
+		slices.ContainsFunc(reservedTrees, func(tree string) bool { return path == tree || strings.HasPrefix(path, tree+"/") })
 }
 
 // route is an endpoint and the methods that it accepts.

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"shorepass/internal/hostport"
@@ -20,33 +19,13 @@ func listenProblem(listen string) string {
 	if err != nil {
 		return fmt.Sprintf("%q is not host:port; write %q to listen on every address", listen, ":5001")
 	}
-	if !isPort(port) && port != "0" {
+	if !hostport.IsPort(port) && port != "0" {
 		return fmt.Sprintf("%q has the port %q, which is not a number from 1 to 65535; write one such as %q", listen, port, net.JoinHostPort(host, "5001"))
 	}
-	if _, err := netip.ParseAddr(host); host != "" && err != nil && !isHostName(host) {
+	if _, err := netip.ParseAddr(host); host != "" && err != nil && !hostport.IsName(host) {
 		return fmt.Sprintf("%q has the host %q, which is neither an address nor a name; write %q to listen on every address", listen, host, ":"+port)
 	}
 	return ""
-}
-
-func isPort(text string) bool {
-	n, err := strconv.ParseUint(text, 10, 16)
-	return err == nil && n > 0
-}
-
-// isHostName reports whether a text can be a host name (RFC 1123, section 2.1). One whose
-// last label is a number is a malformed IPv4 address.
-func isHostName(text string) bool {
-	labels := strings.Split(strings.TrimSuffix(text, "."), ".")
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || strings.Trim(label, "-") != label || strings.ContainsFunc(label, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
-		}) {
-			return false
-		}
-	}
-	_, err := strconv.ParseUint(labels[len(labels)-1], 10, 64)
-	return err != nil
 }
 
 // publicURLProblem says why clients cannot use an element of PublicURLs, and what would be
@@ -66,9 +45,9 @@ func (c Config) publicURLProblem(text string) string {
 		return fmt.Sprintf("is more than scheme, host, port and path; write %q", bare+path)
 	case addrErr == nil && addr.IsUnspecified():
 		return fmt.Sprintf("%q is every address and none that a client can connect to; write the name of this server", text)
-	case addrErr != nil && !isHostName(parsed.Hostname()):
+	case addrErr != nil && !hostport.IsName(parsed.Hostname()):
 		return fmt.Sprintf("%q has the host %q, which is neither an address nor a name", text, parsed.Hostname())
-	case parsed.Port() != "" && !isPort(parsed.Port()):
+	case parsed.Port() != "" && !hostport.IsPort(parsed.Port()):
 		return fmt.Sprintf("%q has the port %q, which is not a number from 1 to 65535", text, parsed.Port())
 	}
 	for _, token := range c.Paths {
@@ -120,4 +99,20 @@ func (c Config) warnURLs(warn func(key, problem string)) {
 			warn(fmt.Sprintf("public_urls[%d]", i), warning)
 		}
 	}
+}
+
+// PagesOrigin returns the origin of the HTML pages: the first of PublicURLs. The error is
+// of that URL, and says why there can be no pages at it: a cookie must not cross the
+// network in the clear, and __Host- cookies are those of a whole host.
+func (c Config) PagesOrigin() (*url.URL, error) {
+	u, err := url.Parse(c.PublicURLs[0])
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Scheme != "https" && !tlsconf.IsLoopback(u.Hostname()):
+		return nil, fmt.Errorf("people cannot sign in with a browser at %s, where their cookies would cross the network unencrypted; make the first URL https", u)
+	case strings.Trim(u.Path, "/") != "":
+		return nil, fmt.Errorf("people cannot sign in with a browser at %s, since the cookies are those of the whole host; give this server a host name of its own, and make the first URL one without a path", u)
+	}
+	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
 }

@@ -73,3 +73,36 @@ func TestAddressesAndURLs(t *testing.T) {
 		}
 	}
 }
+
+// TestReservedPaths: the token endpoint cannot be at a path of a page, nor below one.
+func TestReservedPaths(t *testing.T) {
+	for path, reserved := range map[string]bool{
+		"/login": true, "/login/sso/callback": true, "/logout": true, "/me": true, "/admin/x": true, "/.well-known/jwks.json": true, "/oauth/token": true, "/": true,
+		"/jwt/auth": false, "/token": false, "/mean": false, "/auth/login": false,
+	} {
+		faults := 0
+		cfg := server.Config{Paths: []string{path}}.WithDefaults()
+		cfg.Validate(func(string, string) { faults++ })
+		if (faults > 0) != reserved {
+			t.Errorf("paths = [%q]: %d faults, want reserved = %v", path, faults, reserved)
+		}
+	}
+}
+
+// TestPagesOrigin: pages are at the first public URL, if a cookie is safe there.
+func TestPagesOrigin(t *testing.T) {
+	for _, tt := range []struct{ url, want string }{
+		{"https://Auth.corp.example", "https://auth.corp.example"},
+		{"https://auth.corp.example:5001/", "https://auth.corp.example:5001"},
+		{"http://127.0.0.1:5001", "http://127.0.0.1:5001"},
+		{"http://localhost:5001", "http://localhost:5001"},
+		{"http://[::1]:5001", "http://[::1]:5001"},
+		{"http://auth.corp.example", ""},
+		{"https://corp.example/auth", ""},
+	} {
+		got, err := server.Config{PublicURLs: []string{tt.url, "https://other.example"}}.PagesOrigin()
+		if (err == nil) != (tt.want != "") || err == nil && got.String() != tt.want {
+			t.Errorf("PagesOrigin of %s = %v, %v, want %q", tt.url, got, err, tt.want)
+		}
+	}
+}
