@@ -69,8 +69,8 @@ actions      = ["pull"]
 	}
 }
 
-// TestServicesWithoutHosts: each service for which nobody can sign in is a warning, but
-// for one that is disabled.
+// TestServicesWithoutHosts: each service for which no person can sign in is a warning,
+// unless it is disabled.
 func TestServicesWithoutHosts(t *testing.T) {
 	got := findingsOf(t, `
 [token]
