@@ -5,7 +5,8 @@
 // A test starts a [server] and registries that trust it, makes a [home] for each
 // user (the folder of the client configuration), and runs each [client] of the
 // table. The tests check the output of clients too, because a person at a
-// terminal sees nothing else; docs/clients.md has all of it.
+// terminal sees nothing else; docs/clients.md has all of it. The package browser drives
+// a Chromium through the pages.
 //
 // The package is a module of its own, so that dependencies of the tests alone
 // (containerd's resolver) are no dependencies of the product. Other programs are

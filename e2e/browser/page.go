@@ -1,0 +1,327 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/storage"
+	"github.com/chromedp/chromedp"
+)
+
+// Page is one tab of a [Browser], and is used by one goroutine.
+type Page struct {
+	tb  testing.TB
+	ctx context.Context
+}
+
+// newPage opens a tab that is 1280 pixels wide.
+func newPage(tb testing.TB, parent context.Context, o ...chromedp.ContextOption) *Page {
+	tb.Helper()
+	ctx, cancel := chromedp.NewContext(parent, o...)
+	tb.Cleanup(cancel)
+	p := &Page{tb: tb, ctx: ctx}
+	if err := chromedp.Do(ctx); err != nil {
+		tb.Fatalf("open a page: %v", err)
+	}
+	p.Resize(Desktop)
+	return p
+}
+
+// Tab opens another tab of the same person.
+func (p *Page) Tab() *Page {
+	p.tb.Helper()
+	return newPage(p.tb, p.ctx)
+}
+
+// Visit loads a URL.
+func (p *Page) Visit(url string) {
+	p.tb.Helper()
+	if err := p.Try(url); err != nil {
+		p.tb.Fatalf("visit %s: %v", url, err)
+	}
+}
+
+// Try loads a URL and returns the browser's error where it shows one of its own pages,
+// such as net::ERR_CERT_AUTHORITY_INVALID.
+func (p *Page) Try(url string) error { return p.navigate(chromedp.Navigate(url)) }
+
+// Back goes one page back in the history.
+func (p *Page) Back() {
+	p.tb.Helper()
+	history := call(p, page.GetNavigationHistory, cdp.Empty{})
+	if history.CurrentIndex == 0 {
+		p.tb.Fatal("there is no page to go back to")
+	}
+	to := history.Entries[history.CurrentIndex-1]
+	call(p, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: to.ID})
+	// A page that the browser has kept does not load again.
+	p.wait(func() error {
+		if now := call(p, page.GetNavigationHistory, cdp.Empty{}); now.CurrentIndex == history.CurrentIndex || evaluate[string](p, `document.readyState`) != "complete" {
+			return fmt.Errorf("the browser does not come back to %s", to.URL)
+		}
+		return nil
+	})
+}
+
+// Reload loads the page again.
+func (p *Page) Reload() {
+	p.tb.Helper()
+	if err := p.navigate(chromedp.Reload()); err != nil {
+		p.tb.Fatalf("reload: %v", err)
+	}
+}
+
+// navigate runs what leads to another page, and waits until that has loaded.
+func (p *Page) navigate(step chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
+	defer cancel()
+	_, err := chromedp.RunResponse(ctx, step)
+	return err
+}
+
+// Status returns the HTTP status of the page.
+func (p *Page) Status() int {
+	p.tb.Helper()
+	return evaluate[int](p, `performance.getEntriesByType("navigation")[0].responseStatus`)
+}
+
+// URL returns the URL of the page.
+func (p *Page) URL() string {
+	p.tb.Helper()
+	return evaluate[string](p, `document.location.href`)
+}
+
+// Text returns the visible text of the page, each run of blanks as one.
+func (p *Page) Text() string {
+	p.tb.Helper()
+	return strings.Join(strings.Fields(evaluate[string](p, `document.body ? document.body.innerText : ""`)), " ")
+}
+
+// Texts returns the visible text of every element that a CSS selector matches.
+func (p *Page) Texts(selector string) []string {
+	p.tb.Helper()
+	return evaluate[[]string](p, fmt.Sprintf(`Array.from(document.querySelectorAll(%q), e => e.innerText)`, selector))
+}
+
+// See waits until the page has every text.
+func (p *Page) See(texts ...string) {
+	p.tb.Helper()
+	p.wait(func() error {
+		visible := p.Text()
+		for _, text := range texts {
+			if !strings.Contains(visible, text) {
+				return fmt.Errorf("the page at %s does not say %q; it says\n%s", p.URL(), text, visible)
+			}
+		}
+		return nil
+	})
+}
+
+// Miss fails if the page has the text.
+func (p *Page) Miss(text string) {
+	p.tb.Helper()
+	if visible := p.Text(); strings.Contains(visible, text) {
+		p.tb.Errorf("the page at %s says %q, want that it does not:\n%s", p.URL(), text, visible)
+	}
+}
+
+// AwaitURL waits until the page's URL begins with a prefix.
+func (p *Page) AwaitURL(prefix string) {
+	p.tb.Helper()
+	p.wait(func() error {
+		if url := p.URL(); !strings.HasPrefix(url, prefix) {
+			return fmt.Errorf("the page is %s, want %s; it says\n%s", url, prefix, p.Text())
+		}
+		return nil
+	})
+}
+
+// Cookies returns the cookies of this person, for every host.
+func (p *Page) Cookies() []*network.Cookie {
+	p.tb.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
+	defer cancel()
+	result, err := chromedp.CallBrowser(ctx, storage.GetCookies, storage.GetCookiesParams{BrowserContextID: chromedp.FromContext(p.ctx).BrowserContextID})
+	if err != nil {
+		p.tb.Fatalf("read the cookies: %v", err)
+	}
+	return result.Cookies
+}
+
+// SetCookie replaces the value of a cookie that the person has.
+func (p *Page) SetCookie(name, value string) {
+	p.tb.Helper()
+	for _, c := range p.Cookies() {
+		if c.Name == name {
+			call(p, network.SetCookie, network.SetCookieParams{Name: name, Value: value, Domain: c.Domain, Path: c.Path,
+				HTTPOnly: &c.HTTPOnly, Secure: &c.Secure, SameSite: c.SameSite})
+			return
+		}
+	}
+	p.tb.Fatalf("there is no cookie %s to replace", name)
+}
+
+// Scripts switches the scripts of pages on or off.
+func (p *Page) Scripts(on bool) {
+	p.tb.Helper()
+	call(p, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
+}
+
+// Language sets the languages that the browser asks for, such as "de-DE,de;q=0.9".
+func (p *Page) Language(accept string) {
+	p.tb.Helper()
+	agent := evaluate[string](p, `navigator.userAgent`)
+	call(p, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent, AcceptLanguage: accept})
+}
+
+// Click clicks a link or a button and waits for the page that it leads to.
+func (p *Page) Click(name string) {
+	p.tb.Helper()
+	x, y := p.center(p.find(name, "link", "button"))
+	if err := p.navigate(chromedp.MouseClickXY(x, y)); err != nil {
+		p.tb.Fatalf("the page after a click on %q: %v\nthe page is %s and says\n%s", name, err, p.URL(), p.Text())
+	}
+}
+
+// Toggle clicks what leads to no other page: a checkbox, a radio button, a disclosure.
+func (p *Page) Toggle(name string) {
+	p.tb.Helper()
+	x, y := p.center(p.find(name, "checkbox", "radio", "switch", "DisclosureTriangle", "button", "tab"))
+	if err := p.do(chromedp.MouseClickXY(x, y)); err != nil {
+		p.tb.Fatalf("click on %q: %v", name, err)
+	}
+}
+
+// Fill replaces the text of a field.
+func (p *Page) Fill(name, text string) {
+	p.tb.Helper()
+	call(p, dom.Focus, dom.FocusParams{BackendNodeID: p.find(name, "textbox", "searchbox", "spinbutton", "combobox")})
+	evaluate[any](p, `document.activeElement.select()`)
+	if text == "" {
+		p.Press("\b")
+		return
+	}
+	call(p, input.InsertText, input.InsertTextParams{Text: text})
+}
+
+// Choose chooses an option of a list.
+func (p *Page) Choose(name, option string) {
+	p.tb.Helper()
+	call(p, dom.Focus, dom.FocusParams{BackendNodeID: p.find(name, "combobox", "listbox")})
+	if !evaluate[bool](p, fmt.Sprintf(`(() => {
+		const list = document.activeElement, at = Array.from(list.options).findIndex(o => o.label === %q);
+		if (at >= 0) list.selectedIndex = at;
+		return at >= 0 })()`, option)) {
+		p.tb.Fatalf("the list %q has no option %q", name, option)
+	}
+}
+
+// Has reports whether the page has an element of this accessible name, and of one of the
+// roles if there are any.
+func (p *Page) Has(name string, roles ...string) bool {
+	p.tb.Helper()
+	return len(p.named(name, roles)) > 0
+}
+
+// find waits for the one element of an accessible name that has one of the roles.
+func (p *Page) find(name string, roles ...string) cdp.BackendNodeID {
+	p.tb.Helper()
+	var found []*accessibility.Node
+	p.wait(func() error {
+		found = p.named(name, roles)
+		if len(found) == 1 {
+			return nil
+		}
+		return fmt.Errorf("the page at %s has %d %s named %q, want one; it says\n%s", p.URL(), len(found), strings.Join(roles, " or "), name, p.Text())
+	})
+	return found[0].BackendDOMNodeID
+}
+
+// named returns the elements of an accessible name that have one of the roles.
+func (p *Page) named(name string, roles []string) []*accessibility.Node {
+	p.tb.Helper()
+	root := call(p, dom.GetDocument, dom.GetDocumentParams{}).Root
+	all := call(p, accessibility.QueryAXTree, accessibility.QueryAXTreeParams{BackendNodeID: root.BackendNodeID, AccessibleName: name}).Nodes
+	return slices.DeleteFunc(all, func(n *accessibility.Node) bool {
+		return n.Ignored || len(roles) > 0 && !slices.Contains(roles, text(n.Role))
+	})
+}
+
+// text returns the text of a property of an accessible element.
+func text(v *accessibility.Value) string {
+	var s string
+	if v != nil {
+		_ = json.Unmarshal(v.Value, &s) // another type has no text
+	}
+	return s
+}
+
+// center scrolls to an element and returns its center.
+func (p *Page) center(node cdp.BackendNodeID) (x, y float64) {
+	p.tb.Helper()
+	call(p, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{BackendNodeID: node})
+	quads := call(p, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: node}).Quads
+	if len(quads) == 0 {
+		p.tb.Fatal("the element has no place on the page")
+	}
+	q := quads[0]
+	return (q[0] + q[4]) / 2, (q[1] + q[5]) / 2
+}
+
+// wait polls ready until it returns nil.
+func (p *Page) wait(ready func() error) {
+	p.tb.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		err := ready()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.tb.Fatal(err)
+		}
+	}
+}
+
+// do runs actions.
+func (p *Page) do(steps ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
+	defer cancel()
+	return chromedp.Do(ctx, steps...)
+}
+
+// call runs a command of the DevTools protocol.
+func call[P, R any](p *Page, command cdp.Command[P, R], params P) R {
+	p.tb.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
+	defer cancel()
+	result, err := chromedp.Call(ctx, command, params)
+	if err != nil {
+		p.tb.Fatalf("%s: %v", command.Method, err)
+	}
+	return result
+}
+
+// evaluate returns the value of an expression, which may be a promise. It does so where
+// scripts are off, too.
+func evaluate[T any](p *Page, expression string) T {
+	p.tb.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.tb.Fatalf("evaluate %.60s: %v", expression, err)
+	}
+	return value
+}
