@@ -27,10 +27,17 @@ const limit = 20 * time.Second
 type Options struct {
 	Hosts []string // host names that lead to 127.0.0.1, such as auth.corp.example
 	CAs   []string // PEM files of certificate authorities that it trusts
+
+	// OnSecret is called with each cookie and each authorization code that the browser
+	// gets, which no log may have. It is called concurrently. Optional.
+	OnSecret func(description, secret string)
 }
 
 // Browser is a running Chromium. It is safe for concurrent use.
-type Browser struct{ ctx context.Context }
+type Browser struct {
+	ctx      context.Context
+	onSecret func(description, secret string)
+}
 
 // Start starts a browser, which ends with the test. If Chromium, certutil or axe-core is
 // missing, it skips the test, or fails it if the environment has CI=true.
@@ -66,7 +73,7 @@ func Start(tb testing.TB, o Options) *Browser {
 	if err := chromedp.Do(ctx); err != nil {
 		tb.Fatalf("start chromium: %v", err)
 	}
-	return &Browser{ctx: ctx}
+	return &Browser{ctx: ctx, onSecret: o.OnSecret}
 }
 
 // trust makes the certificate database in a home, from which Chromium reads whom it trusts
@@ -92,7 +99,7 @@ func trust(tb testing.TB, home string, authorities []string) {
 // shares no cookies. It closes when the test ends.
 func (b *Browser) Open(tb testing.TB) *Page {
 	tb.Helper()
-	return newPage(tb, b.ctx, chromedp.WithNewBrowserContext())
+	return b.newPage(tb, b.ctx, chromedp.WithNewBrowserContext())
 }
 
 // top returns the path of a file in the repository.

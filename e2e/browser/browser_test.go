@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -66,7 +67,13 @@ func (f *faults) Errorf(format string, args ...any) {
 
 func TestPage(t *testing.T) {
 	site, pictures := newSite(t), t.TempDir()
-	b := Start(t, Options{Hosts: []string{"auth.corp.example"}})
+	var mu sync.Mutex // guards reported
+	reported := map[string]bool{}
+	b := Start(t, Options{Hosts: []string{"auth.corp.example"}, OnSecret: func(description, secret string) {
+		mu.Lock()
+		defer mu.Unlock()
+		reported[description+" "+secret] = true
+	}})
 
 	t.Run("a form is filled in with the mouse", func(t *testing.T) {
 		p := b.Open(t)
@@ -116,6 +123,16 @@ func TestPage(t *testing.T) {
 		p := b.Open(t)
 		p.Visit(strings.Replace(site.URL, "127.0.0.1", "auth.corp.example", 1) + "/form")
 		p.AwaitURL("http://auth.corp.example:")
+	})
+	t.Run("secrets are reported", func(t *testing.T) {
+		p := b.Open(t)
+		p.Visit(site.URL + "/form?code=a-code")
+		p.See("Form")
+		mu.Lock()
+		defer mu.Unlock()
+		if !reported["authorization code a-code"] || !reported["cookie seen yes"] {
+			t.Errorf("reported = %v, want the code and the cookie", reported)
+		}
 	})
 	t.Run("inspected", func(t *testing.T) {
 		t.Setenv("SCREENSHOTS", pictures)

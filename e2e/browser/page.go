@@ -22,17 +22,18 @@ import (
 
 // Page is one tab of a [Browser], and is used by one goroutine.
 type Page struct {
-	tb  testing.TB
-	ctx context.Context
+	tb      testing.TB
+	ctx     context.Context
+	browser *Browser
 }
 
 // newPage opens a tab that is 1280 pixels wide.
-func newPage(tb testing.TB, parent context.Context, o ...chromedp.ContextOption) *Page {
+func (b *Browser) newPage(tb testing.TB, parent context.Context, o ...chromedp.ContextOption) *Page {
 	tb.Helper()
 	ctx, cancel := chromedp.NewContext(parent, o...)
 	tb.Cleanup(cancel)
-	p := &Page{tb: tb, ctx: ctx}
-	if err := chromedp.Do(ctx); err != nil {
+	p := &Page{tb: tb, ctx: ctx, browser: b}
+	if err := chromedp.Listen(ctx, b.reportSecrets); err != nil {
 		tb.Fatalf("open a page: %v", err)
 	}
 	p.Resize(Desktop)
@@ -42,7 +43,7 @@ func newPage(tb testing.TB, parent context.Context, o ...chromedp.ContextOption)
 // Tab opens another tab of the same person.
 func (p *Page) Tab() *Page {
 	p.tb.Helper()
-	return newPage(p.tb, p.ctx)
+	return p.browser.newPage(p.tb, p.ctx)
 }
 
 // Visit loads a URL.
