@@ -43,6 +43,7 @@ func (s *secretSet) newPassword(user string) string {
 var shapes = map[string]*regexp.Regexp{
 	"a JSON Web Token":         regexp.MustCompile(`eyJ[\w-]{10,}\.[\w-]{10,}\.`),
 	"a token of ours":          regexp.MustCompile(`sp_[rpbwo]_\w{16,}`),
+	"a code or a verifier":     regexp.MustCompile(`\b(code|code_verifier|logout_token|id_token_hint)=[\w.~-]{16,}`),
 	"an Authorization header":  regexp.MustCompile(`Basic [A-Za-z0-9+/]{12,}={0,2}`),
 	"a hash of a password":     regexp.MustCompile(`\$(argon2id|2[aby])\$`),
 	"a private key":            regexp.MustCompile(`BEGIN [A-Z ]*PRIVATE KEY`),
