@@ -21,7 +21,7 @@ func (h *harness) signInBrowser(t *testing.T, user string) (*session.Session, se
 	}
 	named := *id
 	named.Provider, named.Fingerprint, named.Method = "local", h.local.Fingerprint(), providers.MethodPassword
-	made, err := h.sessions.IssueBrowser(t.Context(), &named, "", session.Client{LoginName: user})
+	made, err := h.sessions.IssueBrowser(t.Context(), &named, "", secret.Text{}, session.Client{LoginName: user})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,18 @@ type AdminStore interface {
 
 	// End is as in [SessionStore].
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
+
+	// FindGrant is as in [GrantStore].
+	FindGrant(ctx context.Context, hash Hash, known Version) (*StoredGrant, error)
+
+	// EndGrant ends a grant if it is unspent, and reports whether it did. A grant
+	// that has ended cannot be spent: it expired when it was created.
+	EndGrant(ctx context.Context, hash Hash) (bool, error)
+
+	// EndGrants ends the unspent grants of the persons and logins that sel
+	// selects, without ID and Kind, and returns how many there were. With a Group
+	// it may end some of other persons, as List may return them.
+	EndGrants(ctx context.Context, sel Selector) (int, error)
 }
 
 // Admin lists, inspects and ends sessions. It needs a store and no provider,
@@ -96,7 +108,9 @@ var errSelectsAll = errors.New("a revocation must say whose sessions end")
 
 // Revoke ends the live sessions that sel selects, and returns how many there
 // were. When it returns, every replica refuses them, also after a crash. by is
-// the name of the caller, for lists.
+// the name of the caller, for lists. One-time passwords end with the browsers'
+// sessions that they were made from, in the same transaction, and with a selector
+// of persons or logins also those whose session had ended before.
 func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
 	if sel.Ended = false; sel == (Selector{}) {
 		return 0, errSelectsAll
@@ -105,7 +119,21 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 		// Persons without a session may have a cached password.
 		a.generation.Load().forget(sel.matches)
 	}
-	ended := 0
+	ended, err := a.revokeSelected(ctx, sel, by)
+	if err != nil || !sel.selectsGrants() {
+		return ended, err
+	}
+	if _, err := a.store.EndGrants(ctx, sel); err != nil {
+		return ended, unavailable(fmt.Errorf("end one-time passwords: %w", err))
+	}
+	// A one-time password may have been spent since the sessions were read. None is left
+	// now, so that the sessions of a second round are the last.
+	again, err := a.revokeSelected(ctx, sel, by)
+	return ended + again, err
+}
+
+// revokeSelected ends the live sessions that sel selects, in batches.
+func (a *Admin) revokeSelected(ctx context.Context, sel Selector, by string) (ended int, err error) {
 	var chosen []*selectedSession
 	for found, err := range a.selectSessions(ctx, sel) {
 		if err != nil {
@@ -114,19 +142,26 @@ func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error
 		if chosen = append(chosen, found); len(chosen) < batchSize {
 			continue
 		}
-		n, err := a.revoke(ctx, chosen, by)
+		n, err := a.revoke(ctx, chosen, a.revocation(by))
 		if ended += n; err != nil {
 			return ended, err
 		}
 		chosen = chosen[:0]
 	}
-	n, err := a.revoke(ctx, chosen, by)
+	n, err := a.revoke(ctx, chosen, a.revocation(by))
 	return ended + n, err
+}
+
+// revocation is the Ending of a revocation, with the one-time passwords.
+func (a *Admin) revocation(by string) Ending {
+	e := ReasonRevoked.Ending(by, a.clock.now())
+	e.Grants = true
+	return e
 }
 
 // revoke ends the chosen sessions, and drops the cached passwords of their
 // persons, with which they could log in again without the provider.
-func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string) (int, error) {
+func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, e Ending) (int, error) {
 	if len(chosen) == 0 {
 		return 0, nil
 	}
@@ -136,7 +171,7 @@ func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string
 		tokens[i] = one.Hash
 		persons[person{one.Provider, one.Subject}] = true
 	}
-	ended, err := a.store.End(ctx, tokens, ReasonRevoked.Ending(by, a.clock.now()))
+	ended, err := a.store.End(ctx, tokens, e)
 	wake(a.revocations)
 	a.generation.Load().forget(func(id *providers.Identity) bool { return persons[person{id.Provider, id.Subject}] })
 	if err != nil {
@@ -145,12 +180,17 @@ func (a *Admin) revoke(ctx context.Context, chosen []*selectedSession, by string
 	return ended, nil
 }
 
-// RevokeToken ends the session of a token. The token is the only proof that it
-// needs (RFC 7009). It returns the session as it was, and whether this call
-// ended it. The error wraps providers.ErrUnavailable, or ErrRefused if there is
-// no such session. As with Revoke, every replica refuses the token from then
-// on.
+// RevokeToken ends the session of a token, or the one-time password that it is.
+// The token is the only proof that it needs (RFC 7009). It returns the session as
+// it was, and whether this call ended it; it is idempotent. The error wraps
+// providers.ErrUnavailable, or ErrRefused if there is no such session. As with
+// Revoke, every replica refuses the token from then on. With a browser's cookie it
+// is a logout: one-time passwords that the person made in that session stay good
+// for their ten minutes.
 func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (was *Session, ended bool, err error) {
+	if kind, hash, ok := parseToken(token); ok && kind == KindOneTime {
+		return a.revokeGrant(ctx, hash)
+	}
 	found, err := a.findByToken(ctx, token)
 	if err != nil {
 		return nil, false, err
@@ -159,11 +199,27 @@ func (a *Admin) RevokeToken(ctx context.Context, token secret.Text, by string) (
 	if !was.Ended.IsZero() {
 		return was, false, nil // a password cached now is from a later login
 	}
-	n, err := a.revoke(ctx, []*selectedSession{found}, by)
+	n, err := a.revoke(ctx, []*selectedSession{found}, ReasonRevoked.Ending(by, a.clock.now()))
 	if err != nil {
 		return nil, false, err
 	}
 	return was, n > 0, nil
+}
+
+// revokeGrant ends a grant. It returns the session that the grant would have made.
+func (a *Admin) revokeGrant(ctx context.Context, hash Hash) (was *Session, ended bool, err error) {
+	grant, err := a.store.FindGrant(ctx, hash, Version{})
+	if err != nil {
+		return nil, false, findError(err)
+	}
+	id, err := decodeIdentity(grant.Body)
+	if err != nil {
+		return nil, false, unavailable(err)
+	}
+	if ended, err = a.store.EndGrant(ctx, hash); err != nil {
+		return nil, false, unavailable(fmt.Errorf("end a one-time password: %w", err))
+	}
+	return a.generation.Load().session(&grant.Row, id, grant.LastUsed), ended, nil
 }
 
 // selectedSession is a session of a list with its identity decoded.

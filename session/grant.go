@@ -13,7 +13,7 @@ import (
 // GrantStore stores grants.
 type GrantStore interface {
 	// PutGrant stores a new grant, and deletes those beyond g.Keep, up to a few
-	// hundred in one call.
+	// hundred in one call. The error is ErrNotFound if g.From is not live.
 	PutGrant(ctx context.Context, g *Grant) error
 
 	// FindGrant returns the grant with that hash, or ErrNotFound. Body is as in
@@ -41,11 +41,18 @@ func (e *SpentError) Unwrap() error { return ErrRefused }
 // browser's, or that was not redeemed.
 var errNotDerivable = errors.New("another token can be derived only from a browser's session that was redeemed")
 
+// errOriginEnded refuses to derive a token from a session that has ended since it was
+// redeemed.
+var errOriginEnded = fmt.Errorf("%w: the session that it is made from has ended", ErrRefused)
+
 // mayDerive reports whether other tokens can be derived from a session.
 func (s *Session) mayDerive() bool { return s.Kind == KindBrowser && s.row != nil }
 
 // IssueOneTimePassword derives a one-time login password for service from a
-// browser's session. It is valid for one login within ten minutes.
+// browser's session. It is valid for one login within ten minutes. It outlives the
+// session if the person logs out with the browser ([Admin.RevokeToken]), as docker login
+// may be next, and ends with it if the session is revoked ([Admin.Revoke]). The error
+// wraps ErrRefused if the session has ended.
 func (s *Sessions) IssueOneTimePassword(ctx context.Context, from *Session, service string) (secret.Text, error) {
 	if !from.mayDerive() {
 		return secret.Text{}, errNotDerivable
@@ -54,13 +61,19 @@ func (s *Sessions) IssueOneTimePassword(ctx context.Context, from *Session, serv
 	now := s.clock.now()
 	err := s.store.PutGrant(ctx, &Grant{
 		Hash: hash, Kind: KindOneTime, SignIn: from.row.SignIn.ID, Service: service, Stamp: from.row.Stamp, Login: from.row.Login,
-		Created: now, Expires: now.Add(oneTimeLifetime), Keep: maxGrants,
+		Created: now, Expires: now.Add(oneTimeLifetime), Keep: maxGrants, From: &from.row.Hash,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return secret.Text{}, errOriginEnded
+	case err != nil:
 		return secret.Text{}, unavailable(fmt.Errorf("store a one-time password: %w", err))
 	}
 	return token, nil
 }
+
+// isEnded reports whether a grant was ended before its time.
+func (g *StoredGrant) isEnded() bool { return !g.Expires.After(g.Created) }
 
 // PAT holds the properties of a new personal access token.
 type PAT struct {
@@ -70,12 +83,13 @@ type PAT struct {
 }
 
 // IssuePAT derives a personal access token from a browser's session. The error
-// wraps ErrTooMany if the person has as many as allowed.
+// wraps ErrTooMany if the person has as many as allowed, and ErrRefused if the session
+// has ended.
 func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client Client) (*Session, error) {
 	if !from.mayDerive() {
 		return nil, errNotDerivable
 	}
-	return s.derive(ctx, from.row, from.Identity, draftOptions{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client})
+	return s.derive(ctx, from.row, from.Identity, draftOptions{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client, from: &from.row.Hash})
 }
 
 // RedeemOneTimePassword spends a one-time login password for a session on
@@ -101,6 +115,8 @@ func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text,
 			return nil, cachedIdentity{}, refused(fmt.Sprintf("it was made for the service %q", g.Service))
 		case !g.LastUsed.IsZero():
 			return nil, cachedIdentity{}, &SpentError{At: g.LastUsed}
+		case g.isEnded():
+			return nil, cachedIdentity{}, refused("it ended: " + string(ReasonRevoked))
 		}
 		return &g.Row, known, nil
 	})

@@ -25,8 +25,8 @@ func TestDerivedSessions(t *testing.T) {
 		must(t, err)
 		oneTime, err := s.replicas[0].IssueOneTimePassword(t.Context(), browser, service)
 		must(t, err)
-		if n, err := s.replicas[0].Admin().Revoke(t.Context(), session.Selector{Kind: session.KindBrowser}, "log out"); n != 1 || err != nil {
-			t.Errorf("Revoke = %d, %v", n, err)
+		if _, ended, err := s.replicas[0].Admin().RevokeToken(t.Context(), browser.Token, "alice"); !ended || err != nil {
+			t.Errorf("a logout of the browser: RevokeToken = %v, %v", ended, err)
 		}
 		synctest.Wait()
 		docker, err := s.replicas[0].RedeemOneTimePassword(t.Context(), oneTime, service, laptop)

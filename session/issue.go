@@ -27,9 +27,15 @@ func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service st
 }
 
 // IssueBrowser creates a session for a login with a browser: with a form, or at
-// the provider in the provider's session sid. Its Token is the cookie.
-func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, client Client) (*Session, error) {
-	return s.logIn(ctx, id, draftOptions{kind: KindBrowser, sid: sid, client: client})
+// the provider in the provider's session sid. Its Token is the cookie. old is the
+// cookie that the browser had before, zero for none: its session ends in the
+// same transaction, whosever it was, so that no superseded session lives on.
+func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, old secret.Text, client Client) (*Session, error) {
+	o := draftOptions{kind: KindBrowser, sid: sid, client: client}
+	if kind, hash, ok := parseToken(old); ok && kind == KindBrowser {
+		o.replaces = &hash
+	}
+	return s.logIn(ctx, id, o)
 }
 
 // HoldsProviderToken reports whether the sign-in that a login of id would join has a
@@ -68,6 +74,8 @@ type draftOptions struct {
 	client        Client
 	providerToken *Hash  // as in Draft
 	grant         *Hash  // as in Draft
+	from          *Hash  // as in Draft
+	replaces      *Hash  // as in Draft
 	label         string // as in Session
 	limits        string
 	lifetime      time.Duration // 0 for the longest
@@ -106,7 +114,7 @@ func (s *Sessions) newDraft(g *generation, o draftOptions) (*Draft, secret.Text)
 	token, hash := newToken(o.kind)
 	d := &Draft{
 		Row:           Row{Hash: hash, Kind: o.kind, Service: o.service, Limits: o.limits, Created: s.clock.now()},
-		ProviderToken: o.providerToken, Grant: o.grant, Client: o.client.truncated(), Label: truncate(o.label, maxLabel),
+		ProviderToken: o.providerToken, Grant: o.grant, From: o.from, Replaces: o.replaces, Client: o.client.truncated(), Label: truncate(o.label, maxLabel),
 		KeepEnded: maxEnded,
 	}
 	d.Bound, d.Admit = g.cfg.bound(o.kind, d.Created)
@@ -123,17 +131,19 @@ func (s *Sessions) create(ctx context.Context, g *generation, d *Draft, token se
 	// refresh token would stay valid without a row.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	evicted, admit := false, d.Admit
+	revocable, admit := d.Replaces != nil, d.Admit
 	d.Admit = func(live []LiveSession) (Eviction, error) {
-		evicted = true
+		revocable = true
 		return admit(live)
 	}
 	err := s.store.Create(ctx, d)
 	s.health.recordCreate(err)
-	if evicted {
+	if revocable {
 		wake(s.revoker.wakes)
 	}
 	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, errOriginEnded
 	case errors.Is(err, ErrTooMany), errors.Is(err, ErrSpent):
 		return nil, err
 	case err != nil:

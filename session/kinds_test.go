@@ -18,7 +18,7 @@ func (c *cluster) logInBrowser(provider, subject string) *session.Session {
 	id.ACR, id.AMR, id.AuthTime = "gold", []string{"pwd", "otp"}, time.Now().Add(-time.Minute)
 	client := laptop
 	client.LoginName = "CORP\\" + subject
-	made, err := c.replicas[0].IssueBrowser(c.t.Context(), id, "sid of "+subject, client)
+	made, err := c.replicas[0].IssueBrowser(c.t.Context(), id, "sid of "+subject, secret.Text{}, client)
 	must(c.t, err)
 	found, err := c.redeemCookie(made.Token)
 	must(c.t, err)

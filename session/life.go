@@ -22,6 +22,7 @@ const (
 	ReasonIdle      Reason = "idle"             // not redeemed for idle
 	ReasonUnused    Reason = "never used"       // not redeemed within unused
 	ReasonPerPerson Reason = "too many"         // over per_person, or another kind's bound
+	ReasonReplaced  Reason = "replaced"         // by another login with the same browser
 )
 
 // Ending is how, by whom and when sessions ended.
@@ -29,10 +30,14 @@ type Ending struct {
 	Reason Reason
 	By     string // who revoked them; empty otherwise
 	At     time.Time
+	Grants bool // the unspent grants of the logins of browsers' sessions end too
 }
 
 // Ending returns an Ending for the reason.
 func (r Reason) Ending(by string, at time.Time) Ending { return Ending{Reason: r, By: by, At: at} }
+
+// Replacement returns the Ending of the session that a draft replaces.
+func (d *Draft) Replacement() Ending { return ReasonReplaced.Ending("", d.Created) }
 
 // lifetimes are the timeouts of sessions of a kind:
 //

@@ -100,6 +100,20 @@ func (o *observedStore) End(ctx context.Context, tokens []Hash, e Ending) (int, 
 	return n, err
 }
 
+func (o *observedStore) EndGrant(ctx context.Context, hash Hash) (bool, error) {
+	began := time.Now()
+	ended, err := o.Store.EndGrant(ctx, hash)
+	o.record(storeEnd, began, err)
+	return ended, err
+}
+
+func (o *observedStore) EndGrants(ctx context.Context, sel Selector) (int, error) {
+	began := time.Now()
+	n, err := o.Store.EndGrants(ctx, sel)
+	o.record(storeEnd, began, err)
+	return n, err
+}
+
 func (o *observedStore) LeaseSignIn(ctx context.Context, signIn int64, lastAsked, now, until time.Time) (bool, error) {
 	began := time.Now()
 	won, err := o.Store.LeaseSignIn(ctx, signIn, lastAsked, now, until)

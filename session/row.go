@@ -84,6 +84,8 @@ type Draft struct {
 
 	ProviderToken *Hash  // a provider's refresh token that redeems the session too; nil for none
 	Grant         *Hash  // the grant that is spent for it; nil for none
+	From          *Hash  // the session that it is derived from, which must be live; nil for none
+	Replaces      *Hash  // the session that ends for it; nil for none
 	Client        Client // who logged in
 	Label         string // the person's name for it
 	MadeBy        string // who created it for the person; empty for the person
@@ -216,6 +218,7 @@ type Grant struct {
 	Service string
 	Stamp   string
 	Login   Login
+	From    *Hash  // the session that it is made from, which must be live; nil for none
 	Data    string // of the code that made it
 	Created time.Time
 	Expires time.Time

@@ -39,6 +39,10 @@ func (s Selector) selectsPersons() bool {
 	return s.ID == "" && s.SID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
 }
 
+// selectsGrants reports whether s selects browsers' sessions otherwise than by an ID, so
+// that the grants of the same persons or logins end with them.
+func (s Selector) selectsGrants() bool { return s.ID == "" && (s.Kind == "" || s.Kind == KindBrowser) }
+
 // matches reports whether a person matches s.
 func (s Selector) matches(id *providers.Identity) bool {
 	return (s.User == "" || id.User == s.User) && (s.Provider == "" || id.Provider == s.Provider) &&

@@ -103,6 +103,21 @@ type Session struct {
 	row *Row // of a redeemed browser's session, as read: derived sessions copy from it
 }
 
+// freshFor is how long after a person authenticated a browser's session is fresh.
+const freshFor = 10 * time.Minute
+
+// Fresh reports whether a browser's session is fresh at a time: the person authenticated
+// for it within the ten minutes before. Only the login of this session counts, and a
+// session of another kind is never fresh. Where the provider's clock is ahead, the time
+// of the login counts.
+func (s *Session) Fresh(now time.Time) bool {
+	authenticated := s.Identity.AuthTime
+	if s.Created.Before(authenticated) {
+		authenticated = s.Created
+	}
+	return s.Kind == KindBrowser && now.Before(authenticated.Add(freshFor))
+}
+
 // Providers is the part of the chain of providers that sessions need.
 type Providers interface {
 	// Revalidate asks the provider named id.Provider about id again, and
@@ -158,16 +173,18 @@ type SessionStore interface {
 	// returns, sessions of the sign-in with a stamp that [SignIn.Adopts]
 	// returns get the new stamp, and its refresh token is no longer due to be
 	// revoked. For a derived session the error is ErrNotFound if its sign-in
-	// does not exist. The lease of a first use is released. The Grant is spent;
-	// if it was spent before, or had expired at draft.Created, the error is
-	// ErrSpent. An error of draft.Admit is returned as it is. Ended sessions of
-	// the person beyond draft.KeepEnded are deleted as in Sweep, up to a few
-	// hundred in one call.
+	// does not exist, or draft.From is not live. The session draft.Replaces
+	// ends. The lease of a first use is released. The Grant is spent; if it was
+	// spent before, or had expired at draft.Created, the error is ErrSpent. An
+	// error of draft.Admit is returned as it is. Ended sessions of the person
+	// beyond draft.KeepEnded are deleted as in Sweep, up to a few hundred in one
+	// call.
 	Create(ctx context.Context, draft *Draft) error
 
 	// End ends the live ones of these sessions, and returns how many there
-	// were. A sign-in's refresh token becomes due to be revoked when it has no
-	// live session left.
+	// were. With e.Grants it also ends the unspent grants of the logins of those
+	// that are browsers', as EndGrants does. A sign-in's refresh token becomes
+	// due to be revoked when it has no live session left.
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 }
 

@@ -21,6 +21,13 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 		if err != nil {
 			return err
 		}
+		// The session that is replaced ends first, so that it neither counts for the bound
+		// nor leaves the refresh token of a shared sign-in revocable.
+		if d.Replaces != nil {
+			if _, err := endWhere(ctx, tx, d.Replacement(), "hash = $4", d.Replaces[:]); err != nil {
+				return err
+			}
+		}
 		live, signIns, err := insertSession(ctx, tx, person, signIn, d)
 		if err == nil {
 			err = deleteUnusedSignIns(ctx, tx, signIns)
@@ -72,6 +79,11 @@ func lockSignIn(ctx context.Context, tx pgx.Tx, d *session.Draft) (person int64,
 // are d.Bound or more, and the sign-ins of the ended sessions that it deleted.
 func insertSession(ctx context.Context, tx pgx.Tx, person int64, signIn session.SignIn, d *session.Draft) (live []session.LiveSession, signIns []int64, err error) {
 	b := new(pgx.Batch)
+	if d.From != nil {
+		// The lock lets a revocation of that session wait for the new one, and this
+		// statement wait for a revocation.
+		b.Queue("SELECT 1 FROM session WHERE hash = $1 AND ended = 0 FOR SHARE", d.From[:]).Exec(requireLive)
+	}
 	if d.Grant != nil {
 		b.Queue("UPDATE auth_grant SET spent = $1 WHERE hash = $2 AND spent = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
 	}
@@ -98,7 +110,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, signIn session.
 		queueDeleteSurplus(b, person, d, &signIns)
 	}
 	err = tx.SendBatch(ctx, b).Close()
-	if err != nil && !errors.Is(err, session.ErrSpent) {
+	if err != nil && !errors.Is(err, session.ErrSpent) && !errors.Is(err, session.ErrNotFound) {
 		err = fmt.Errorf("store the session: %w", err)
 	}
 	return live, signIns, err
@@ -120,6 +132,14 @@ func queueDeleteSurplus(b *pgx.Batch, person int64, d *session.Draft, signIns *[
 func requireGrant(tag pgconn.CommandTag) error {
 	if tag.RowsAffected() == 0 {
 		return session.ErrSpent
+	}
+	return nil
+}
+
+// requireLive returns session.ErrNotFound unless the statement has found the session.
+func requireLive(tag pgconn.CommandTag) error {
+	if tag.RowsAffected() == 0 {
+		return session.ErrNotFound
 	}
 	return nil
 }
@@ -152,6 +172,16 @@ func queueSession(b *pgx.Batch, person, signIn int64, stamp string, d *session.D
 func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	l := &g.Login
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
+		if g.From != nil {
+			tag, err := tx.Exec(ctx, `WITH i AS MATERIALIZED (SELECT id FROM sign_in WHERE id = $1 FOR KEY SHARE)
+				SELECT 1 FROM i JOIN session s ON s.sign_in = i.id WHERE s.hash = $2 AND s.ended = 0 FOR SHARE OF s`, g.SignIn, g.From[:])
+			if err == nil {
+				err = requireLive(tag)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(ctx, `INSERT INTO auth_grant (hash, kind, sign_in, method, service, stamp, login_name, sid, acr, amr, auth_time, data, created, expires)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 			g.Hash[:], string(g.Kind), g.SignIn, string(l.Method), g.Service, text(g.Stamp), text(l.Name), text(l.SID), text(l.ACR), l.AMRText(), session.Millis(l.Time),

@@ -19,6 +19,35 @@ func (s *Store) End(ctx context.Context, tokens []session.Hash, e session.Ending
 	return ended, err
 }
 
+// endGrants is the statement that ends unspent grants.
+const endGrants = "UPDATE auth_grant SET expires = created WHERE spent = 0 AND expires > created AND "
+
+// endGrantsOfBrowsers ends the unspent grants of the logins of browsers' sessions. It
+// is a statement of its own after the sessions were ended, which sees what was committed
+// while their rows were locked.
+func endGrantsOfBrowsers(ctx context.Context, tx pgx.Tx, sessions [][]byte) error {
+	_, err := tx.Exec(ctx, endGrants+"(sign_in, sid, auth_time) IN (SELECT sign_in, sid, auth_time FROM session WHERE kind = $1 AND hash = ANY($2))",
+		string(session.KindBrowser), sessions)
+	if err != nil {
+		return fmt.Errorf("end the grants of sessions: %w", err)
+	}
+	return nil
+}
+
+// EndGrant ends a grant.
+func (s *Store) EndGrant(ctx context.Context, hash session.Hash) (bool, error) {
+	n, err := s.execCount(ctx, endGrants+"hash = $1", hash[:])
+	return err == nil && n > 0, err
+}
+
+// EndGrants ends the grants of the persons and logins that sel selects.
+func (s *Store) EndGrants(ctx context.Context, sel session.Selector) (int, error) {
+	sel.ID, sel.Kind, sel.Ended = "", "", true
+	where, args, _ := whereClause(sel, session.Hash{})
+	return s.execCount(ctx, endGrants+`hash IN (SELECT s.hash FROM auth_grant s JOIN sign_in i ON i.id = s.sign_in
+		JOIN person p ON p.id = i.person JOIN identity f ON f.sign_in = i.id WHERE `+where+")", args...)
+}
+
 // hashBytes returns hashes in the type that the driver encodes as an array.
 func hashBytes(tokens []session.Hash) [][]byte {
 	all := make([][]byte, len(tokens))
@@ -31,17 +60,24 @@ func hashBytes(tokens []session.Hash) [][]byte {
 // endWhere ends the live sessions that where selects. The arguments of where begin
 // with $4.
 func endWhere(ctx context.Context, tx pgx.Tx, e session.Ending, where string, args ...any) (ended int, err error) {
-	var signIns []int64 // that have a refresh token
+	var signIns []int64   // that have a refresh token
+	var browsers [][]byte // of e.Grants
 	err = tx.QueryRow(ctx, `
 		WITH ended AS (
-			UPDATE session SET ended = $1, reason = $2 WHERE ended = 0 AND `+where+` RETURNING hash, sign_in
+			UPDATE session SET ended = $1, reason = $2 WHERE ended = 0 AND `+where+` RETURNING hash, sign_in, kind
 		), clients AS (
 			UPDATE client SET ended_by = $3 WHERE $3 <> '' AND hash IN (SELECT hash FROM ended) RETURNING hash
 		)
-		SELECT (SELECT count(*) FROM ended), ARRAY(SELECT sign_in FROM provider_token WHERE sign_in IN (SELECT sign_in FROM ended))`,
-		append([]any{session.Millis(e.At), string(e.Reason), text(e.By)}, args...)...).Scan(&ended, &signIns)
+		SELECT (SELECT count(*) FROM ended), ARRAY(SELECT sign_in FROM provider_token WHERE sign_in IN (SELECT sign_in FROM ended)),
+			ARRAY(SELECT hash FROM ended WHERE kind = 'browser')`,
+		append([]any{session.Millis(e.At), string(e.Reason), text(e.By)}, args...)...).Scan(&ended, &signIns, &browsers)
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
+	}
+	if e.Grants && len(browsers) > 0 {
+		if err := endGrantsOfBrowsers(ctx, tx, browsers); err != nil {
+			return 0, err
+		}
 	}
 	return ended, setRevocable(ctx, tx, signIns, e.At)
 }

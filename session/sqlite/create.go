@@ -17,6 +17,11 @@ func (s *Store) Create(ctx context.Context, d *session.Draft) error {
 		if err := spendGrant(conn, d); err != nil {
 			return fmt.Errorf("spend the grant: %w", err)
 		}
+		// The session that is replaced ends first, so that it neither counts for the
+		// bound nor leaves the refresh token of a shared sign-in revocable.
+		if err := replaceSession(conn, d); err != nil {
+			return err
+		}
 		target, err := attachSignIn(conn, d)
 		if err != nil {
 			return fmt.Errorf("store the sign-in: %w", err)
@@ -47,6 +52,28 @@ func spendGrant(conn *sqlite.Conn, d *session.Draft) error {
 	return err
 }
 
+// replaceSession ends the session that the new one replaces.
+func replaceSession(conn *sqlite.Conn, d *session.Draft) error {
+	if d.Replaces == nil {
+		return nil
+	}
+	_, err := endSessions(conn, []session.Hash{*d.Replaces}, d.Replacement())
+	return err
+}
+
+// requireLive returns ErrNotFound if a session that another is derived from is not live;
+// from is nil where there is none.
+func requireLive(conn *sqlite.Conn, from *session.Hash) error {
+	if from == nil {
+		return nil
+	}
+	_, found, err := queryInt(conn, "SELECT 1 FROM session WHERE hash = ? AND ended = 0", from[:])
+	if err == nil && !found {
+		err = session.ErrNotFound
+	}
+	return err
+}
+
 // attached holds the rows that a new session points to, and the session's stamp.
 type attached struct {
 	person, signIn int64
@@ -57,6 +84,9 @@ type attached struct {
 // new session. A derived session changes nothing there.
 func attachSignIn(conn *sqlite.Conn, d *session.Draft) (target attached, err error) {
 	if d.Derived {
+		if err := requireLive(conn, d.From); err != nil {
+			return target, err
+		}
 		target = attached{signIn: d.SignIn.ID, stamp: d.Stamp}
 		var found bool
 		target.person, found, err = queryInt(conn, "SELECT person FROM sign_in WHERE id = ?", d.SignIn.ID)

@@ -31,6 +31,11 @@ func endSessions(conn *sqlite.Conn, tokens []session.Hash, e session.Ending) (en
 			continue
 		}
 		ended++
+		if e.Grants {
+			if err := endGrantsOfBrowser(conn, tokens[i], signIn); err != nil {
+				return 0, err
+			}
+		}
 		if err := setRevocable(conn, signIn, e.At); err != nil {
 			return 0, err
 		}

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"shorepass/session"
 )
@@ -12,6 +14,9 @@ import (
 func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	l := &g.Login
 	return s.write(ctx, func(conn *sqlite.Conn) error {
+		if err := requireLive(conn, g.From); err != nil {
+			return err
+		}
 		if err := exec(conn, `
 			INSERT INTO auth_grant (hash, kind, sign_in, method, service, stamp, login_name, sid, acr, amr, auth_time, data, created, expires)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -45,6 +50,42 @@ func (s *Store) FindGrant(ctx context.Context, hash session.Hash, known session.
 		return err
 	})
 	return found, err
+}
+
+// endGrants is the statement that ends unspent grants.
+const endGrants = "UPDATE auth_grant SET expires = created WHERE spent = 0 AND expires > created AND "
+
+// endGrantsOfBrowser ends the unspent grants of the login of a browser's session.
+func endGrantsOfBrowser(conn *sqlite.Conn, token session.Hash, signIn int64) error {
+	err := exec(conn, endGrants+`sign_in = ? AND EXISTS (SELECT 1 FROM session s
+		WHERE s.hash = ? AND s.kind = ? AND s.sid = auth_grant.sid AND s.auth_time = auth_grant.auth_time)`, signIn, token[:], session.KindBrowser)
+	if err != nil {
+		return fmt.Errorf("end the grants of a session: %w", err)
+	}
+	return nil
+}
+
+// EndGrant ends a grant.
+func (s *Store) EndGrant(ctx context.Context, hash session.Hash) (bool, error) {
+	n := 0
+	err := s.write(ctx, func(conn *sqlite.Conn) (err error) {
+		n, err = execCount(conn, endGrants+"hash = ?", hash[:])
+		return err
+	})
+	return err == nil && n > 0, err
+}
+
+// EndGrants ends the grants of the persons and logins that sel selects.
+func (s *Store) EndGrants(ctx context.Context, sel session.Selector) (n int, err error) {
+	sel.ID, sel.Kind, sel.Ended = "", "", true
+	where, args, _ := whereClause(sel)
+	err = s.write(ctx, func(conn *sqlite.Conn) error {
+		err := sqlitex.ExecuteTransient(conn, endGrants+`hash IN (SELECT s.hash FROM auth_grant s JOIN sign_in i ON i.id = s.sign_in
+			JOIN person p ON p.id = i.person JOIN identity f ON f.sign_in = i.id WHERE `+where+")", &sqlitex.ExecOptions{Args: args})
+		n = conn.Changes()
+		return err
+	})
+	return n, err
 }
 
 // deleteExpiredGrants deletes grants that expired at t.DeleteGrants or before.
