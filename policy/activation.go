@@ -52,6 +52,12 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return a.req.Provider, true
 	case "method":
 		return a.req.Method, true
+	case "auth.acr":
+		return a.req.ACR, true
+	case "auth.amr":
+		return a.req.AMR, true
+	case "auth.time":
+		return a.valueOr(a.req.AuthTime, !a.req.AuthTime.IsZero(), "the time of the login is not known")
 	case "request.service":
 		return a.req.Service, true
 	case "request.address":

@@ -44,6 +44,16 @@ type Case struct {
 	// "id_token", "browser", "pat" or "robot".
 	Method string `toml:"method"`
 
+	// ACR is how well the login authenticated the user, by the provider. Optional.
+	ACR string `toml:"acr"`
+
+	// AMR are the authentication methods of the login, such as "pwd" and "mfa".
+	// Optional.
+	AMR []string `toml:"amr"`
+
+	// AuthTime is when the user authenticated. Default: the time of the request.
+	AuthTime time.Time `toml:"auth_time"`
+
 	// Service is the registry that asks. Optional.
 	Service string `toml:"service"`
 
@@ -101,10 +111,13 @@ func (p *Policy) CheckCases(cases []Case, foldsCase func(provider string) bool) 
 func (c Case) Request(foldsCase func(provider string) bool) (Request, error) {
 	req := Request{
 		Anonymous: c.User == "", User: c.User, Unsure: c.Unsure, Claims: c.Claims, Provider: c.Provider,
-		FoldsCase: foldsCase(c.Provider), Method: c.Method, Service: c.Service, Time: c.Time,
+		FoldsCase: foldsCase(c.Provider), Method: c.Method, ACR: c.ACR, AMR: c.AMR, AuthTime: c.AuthTime, Service: c.Service, Time: c.Time,
 	}
-	if req.Anonymous && (len(c.Groups)+len(c.Unsure) > 0 || len(c.Claims) > 0) {
+	switch {
+	case req.Anonymous && (len(c.Groups)+len(c.Unsure) > 0 || len(c.Claims) > 0):
 		return Request{}, errors.New("there are groups or claims but no user; a request without credentials has neither")
+	case req.Anonymous && (c.ACR != "" || len(c.AMR) > 0 || !c.AuthTime.IsZero()):
+		return Request{}, errors.New("there is an acr, an amr or an auth_time but no user; a request without credentials has none")
 	}
 	for _, name := range c.Unsure {
 		if slices.Contains(c.Groups, name) {
@@ -122,6 +135,9 @@ func (c Case) Request(foldsCase func(provider string) bool) (Request, error) {
 	}
 	if req.Time.IsZero() {
 		req.Time = time.Now()
+	}
+	if !req.Anonymous && req.AuthTime.IsZero() {
+		req.AuthTime = req.Time
 	}
 	if c.Address != "" {
 		var err error

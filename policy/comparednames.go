@@ -27,6 +27,7 @@ func (c *condition) isFalseFor(provider, method string) bool {
 // unknowns are the variables that differ from person to person.
 var unknowns = []*cel.AttributePatternType{
 	cel.AttributePattern("user"), cel.AttributePattern("groups"), cel.AttributePattern("claims"),
+	cel.AttributePattern("auth.acr"), cel.AttributePattern("auth.amr"), cel.AttributePattern("auth.time"),
 	cel.AttributePattern("request.service"), cel.AttributePattern("request.address"), cel.AttributePattern("request.time"),
 	cel.AttributePattern("request.repository"), cel.AttributePattern("request.type"), cel.AttributePattern("request.action"),
 }

@@ -34,7 +34,7 @@ const (
 	maxDepth      = 32       // of lists and objects within each other
 )
 
-const whenVariables = "the variables are user, groups, claims, provider, method, request.service, request.address, request.time, request.repository, request.type and request.action"
+const whenVariables = "the variables are user, groups, claims, provider, method, auth.acr, auth.amr, auth.time, request.service, request.address, request.time, request.repository, request.type and request.action"
 
 // conditionCompiler compiles the when expressions of one policy. It caches the
 // result by the text, since rules often share a condition.
@@ -59,7 +59,7 @@ type condition struct {
 }
 
 // newEnv returns CEL's environment: the declarations of what an expression may
-// name. The parts of request are variables with a dot in their names. So
+// name. The parts of auth and request are variables with a dot in their names. So
 // the type check finds a misspelt one, as it would not in a map, and no type of
 // ours is needed.
 func newEnv() (*cel.Env, error) {
@@ -70,6 +70,9 @@ func newEnv() (*cel.Env, error) {
 		cel.Variable("claims", cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable("provider", cel.StringType),
 		cel.Variable("method", cel.StringType),
+		cel.Variable("auth.acr", cel.StringType),
+		cel.Variable("auth.amr", cel.ListType(cel.StringType)),
+		cel.Variable("auth.time", cel.TimestampType),
 		cel.Variable("request.service", cel.StringType),
 		cel.Variable("request.address", ext.IPType),
 		cel.Variable("request.time", cel.TimestampType),
@@ -219,7 +222,7 @@ func (sizeEstimator) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 	switch path := node.Path(); {
 	case len(path) == 0:
 		return nil
-	case len(path) == 1 && path[0] == "groups", path[0] == "claims":
+	case len(path) == 1 && (path[0] == "groups" || path[0] == "auth.amr"), path[0] == "claims":
 		return &cost.SizeEstimate{Min: 0, Max: presumedItems}
 	case path[0] == "request.repository":
 		return &cost.SizeEstimate{Min: 0, Max: registry.MaxName}

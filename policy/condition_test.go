@@ -20,6 +20,7 @@ func address(s string) netip.Addr { return netip.MustParseAddr(s) }
 func TestConditions(t *testing.T) {
 	req := Request{
 		User: "alice", Groups: []string{"team-a", authenticated}, Provider: "corp", Method: "password", Service: "registry-a",
+		ACR: "gold", AMR: []string{"pwd", "mfa"}, AuthTime: time.Date(2026, 5, 1, 11, 0, 0, 0, time.UTC),
 		Address: address("10.1.2.3"), Time: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC),
 		Claims: map[string]any{"level": "high", "n": 7.0, "amr": []any{"pwd", "mfa"}, "names": []string{"a"}, "realm_access": map[string]any{"roles": []any{"x"}}, "none": nil},
 	}
@@ -27,8 +28,9 @@ func TestConditions(t *testing.T) {
 	mapped.Address = address("::ffff:10.1.2.3")
 	zoned.Address = address("fe80::1%eth0")
 	unknown.Address = netip.Addr{}
-	timeless.Time = time.Time{}
-	anonymous := Request{Anonymous: true, User: "alice", Claims: req.Claims, Address: req.Address}
+	timeless.Time, timeless.AuthTime = time.Time{}, time.Time{}
+	timeless.ACR, timeless.AMR = "", nil
+	anonymous := Request{Anonymous: true, User: "alice", Claims: req.Claims, Address: req.Address, ACR: req.ACR, AMR: req.AMR, AuthTime: req.AuthTime}
 	for _, tt := range []struct {
 		req   Request
 		when  string
@@ -52,6 +54,14 @@ func TestConditions(t *testing.T) {
 		{unknown, `user == "alice" || request.address.isLoopback()`, true, ""},
 		{req, `request.time < timestamp("2027-01-01T00:00:00Z") && request.time.getHours() == 12`, true, ""},
 		{timeless, `request.time < timestamp("2027-01-01T00:00:00Z")`, false, "when: the time of the request is not known"},
+		{req, `auth.acr == "gold" && "mfa" in auth.amr && auth.time < request.time`, true, ""},
+		{req, `request.time - auth.time < duration("1h")`, false, ""},
+		{req, `request.time - auth.time <= duration("1h")`, true, ""},
+		{timeless, `auth.acr == "" && auth.amr == [] && !("mfa" in auth.amr)`, true, ""},
+		{timeless, `auth.time > timestamp("2026-01-01T00:00:00Z")`, false, "when: the time of the login is not known"},
+		{timeless, `auth.acr == "" || auth.time > request.time`, true, ""},
+		{anonymous, `auth.acr == "" && auth.amr == []`, true, ""},
+		{anonymous, `auth.time > timestamp("2026-01-01T00:00:00Z")`, false, "when: the time of the login is not known"},
 		{req, `request.repository == "a" && request.type == "repository" && request.action == "pull"`, true, ""},
 		{anonymous, `request.repository == "a" && request.type == "repository" && request.action == "pull"`, true, ""},
 		{anonymous, `user == "" && groups == ["anonymous"] && claims == {} && provider == "" && method == ""`, true, ""},

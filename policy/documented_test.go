@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"shorepass/registry"
 )
@@ -171,6 +172,9 @@ func (d documentedDrawer) referenceRule() referenceRule {
 	return r
 }
 
+// documentedTime is the time of all requests.
+var documentedTime = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
 func (d documentedDrawer) request() Request {
 	req := Request{Anonymous: d.IntN(8) == 0, Service: d.some(1, 1, "hub/a", "hub-b", "other")[0]}
 	if d.IntN(2) == 0 {
@@ -178,7 +182,11 @@ func (d documentedDrawer) request() Request {
 	}
 	req.User = d.some(1, 1, "alice", "ALICE", "sso/alice", "team-a", "JOS\u00C9", "jose\u0301", "kim", "\u212Aim", "a b")[0]
 	req.Provider, req.FoldsCase = d.some(1, 1, "corp", "sso")[0], d.IntN(2) == 0
-	req.Method = "password"
+	req.Method, req.Time = "password", documentedTime
+	req.ACR, req.AMR = d.some(1, 1, "", "gold", "silver")[0], d.some(0, 2, "pwd", "mfa", "MFA")
+	if d.IntN(3) > 0 {
+		req.AuthTime = documentedTime.Add(-time.Duration(d.IntN(24)) * time.Hour)
+	}
 	groups := []string{"team-a", "TEAM-A", "Team-B", "/dev/a", "dev/b", "x-b", "kim-x", "\u212Aim-x", "domain users", "a"}
 	req.Groups = d.some(0, 3, groups...)
 	if d.IntN(3) > 0 {

@@ -100,8 +100,9 @@ type Rule struct {
 	Actions []string `toml:"actions"`
 
 	// When is a condition: a CEL expression over user, groups, claims,
-	// provider, method, request.service, request.address, request.time,
-	// request.repository, request.type and request.action, such as
+	// provider, method, auth.acr, auth.amr, auth.time, request.service,
+	// request.address, request.time, request.repository, request.type and
+	// request.action, such as
 	// '!cidr("10.0.0.0/8").containsIP(request.address)'. If it fails, an
 	// allow rule does not match and a deny rule does. user and groups are in
 	// lower case where the provider ignores case. Optional.
@@ -115,7 +116,7 @@ type Rule struct {
 
 // Request holds who asks for which scopes, and from where.
 type Request struct {
-	Anonymous bool           // no credentials: only the literal group "anonymous" covers it; User to Method are ignored
+	Anonymous bool           // no credentials: only the literal group "anonymous" covers it; User to AuthTime are ignored
 	User      string         // the provider's, with its prefix
 	Groups    []string       // the same; includes "authenticated" where it applies
 	Unsure    []string       // groups that the person may or may not be in, none of them in Groups; UnsureAll if their names are not known
@@ -123,6 +124,9 @@ type Request struct {
 	Claims    map[string]any // objects are nested maps
 	Provider  string
 	Method    string
+	ACR       string    // of the login; empty for none
+	AMR       []string  // of the login
+	AuthTime  time.Time // when the person authenticated; the zero Time when unknown
 	Service   string
 	Address   netip.Addr // the zero Addr when unknown
 	Time      time.Time

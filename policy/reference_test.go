@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
@@ -367,6 +368,10 @@ var referenceConditions = []struct {
 	{`request.action in ["push", "scan"] && "team-a" in groups && request.repository != "x/x"`, func(p referenceRequest) truth {
 		return and(truthOf(p.action == "push" || p.action == "scan"), p.inTeam(), truthOf(p.scope.Name != "x/x"))
 	}},
+	{`auth.acr == "gold"`, referenceRequest.gold},
+	{`!("mfa" in auth.amr)`, func(p referenceRequest) truth { return not(p.mfa()) }},
+	{`"mfa" in auth.amr && request.time - auth.time < duration("12h")`, func(p referenceRequest) truth { return and(p.mfa(), p.recent()) }},
+	{`auth.acr == "gold" || request.time - auth.time < duration("12h")`, func(p referenceRequest) truth { return or(p.gold(), p.recent()) }},
 	{`method == ""`, func(p referenceRequest) truth { return truthOf(p.Method == "") }},
 }
 
@@ -385,6 +390,17 @@ func (p referenceRequest) high() truth {
 		return isUnknown
 	}
 	return truthOf(level == "high")
+}
+
+func (p referenceRequest) gold() truth { return truthOf(p.ACR == "gold") }
+
+func (p referenceRequest) mfa() truth { return truthOf(slices.Contains(p.AMR, "mfa")) }
+
+func (p referenceRequest) recent() truth {
+	if p.AuthTime.IsZero() {
+		return isUnknown
+	}
+	return truthOf(p.Time.Sub(p.AuthTime) < 12*time.Hour)
 }
 
 func (p referenceRequest) loopback() truth {

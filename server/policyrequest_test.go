@@ -20,11 +20,11 @@ func TestPolicyRequest(t *testing.T) {
 	q := &question{service: "r", scopes: []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}}
 	caller := principal{identity: &providers.Identity{
 		Provider: "corp", User: "alice", Groups: []string{"Team-A"}, Unsure: []string{"contractors"}, FoldsCase: true,
-		Claims: map[string]any{"level": "high"}, Method: providers.MethodPassword,
+		Claims: map[string]any{"level": "high"}, Method: providers.MethodPassword, ACR: "gold", AMR: []string{"pwd", "mfa"}, AuthTime: at.Add(-time.Hour),
 	}}
 	want := policy.Request{
 		User: "alice", Groups: []string{"Team-A"}, Unsure: []string{"contractors"}, FoldsCase: true,
-		Claims: map[string]any{"level": "high"}, Provider: "corp", Method: "password",
+		Claims: map[string]any{"level": "high"}, Provider: "corp", Method: "password", ACR: "gold", AMR: []string{"pwd", "mfa"}, AuthTime: at.Add(-time.Hour),
 		Service: "r", Address: from.address, Time: at, Scopes: q.scopes,
 	}
 	if diff := cmp.Diff(want, caller.policyRequest(q, from, at), cmpopts.EquateComparable(netip.Addr{})); diff != "" {

@@ -129,6 +129,7 @@ func (p principal) policyRequest(q *question, from origin, now time.Time) policy
 	asked.User, asked.Groups, asked.Claims = p.identity.User, p.identity.Groups, p.identity.Claims
 	asked.Unsure, asked.FoldsCase = p.identity.Unsure, p.identity.FoldsCase
 	asked.Provider, asked.Method = p.identity.Provider, string(p.identity.Method)
+	asked.ACR, asked.AMR, asked.AuthTime = p.identity.ACR, p.identity.AMR, p.identity.AuthTime
 	return asked
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
@@ -20,6 +21,7 @@ import (
 type explainFlags struct {
 	question policy.Case
 	claims   []string
+	authTime string
 	scopes   []string
 	cases    string
 	isLive   bool
@@ -70,6 +72,9 @@ func newExplain(o *options) *cobra.Command {
 	flags.StringArrayVar(&f.claims, "claim", nil, "a claim as `NAME=VALUE`; a value that is not JSON is a string; repeatable")
 	flags.StringVar(&f.question.Provider, "provider", "", "the user's provider, which decides whether case matters in names")
 	flags.StringVar(&f.question.Method, "method", "", "how the user logged in: password (default), refresh, id_token, browser, pat or robot")
+	flags.StringVar(&f.question.ACR, "acr", "", "the acr of the login, as the provider says it")
+	flags.StringArrayVar(&f.question.AMR, "amr", nil, "an amr of the login, such as mfa; repeatable")
+	flags.StringVar(&f.authTime, "auth-time", "", "when the user authenticated, a `time` such as 2026-05-01T08:00:00Z; now without it")
 	flags.StringVar(&f.question.Service, "service", "", "the service, a registry of token.services")
 	flags.StringVar(&f.question.Address, "address", "", "the client's address; unknown without it")
 	flags.StringArrayVar(&f.scopes, "scope", nil, "a requested scope, such as repository:team/app:pull,push; repeatable")
@@ -144,6 +149,13 @@ func (f *explainFlags) request(cfg *config.Config) (policy.Request, error) {
 			value = text
 		}
 		f.question.Claims[name] = value
+	}
+	if f.authTime != "" {
+		at, err := time.Parse(time.RFC3339, f.authTime)
+		if err != nil {
+			return policy.Request{}, fmt.Errorf("--auth-time %q is not a time; write for example --auth-time 2026-05-01T08:00:00Z", f.authTime)
+		}
+		f.question.AuthTime = at
 	}
 	return f.question.Request(cfg.FoldsCase)
 }
