@@ -2,11 +2,12 @@ package pages
 
 import "strings"
 
-// loginCommand returns the command that logs in to a host with docker or nerdctl, without
-// the password: in an argument it would be in the shell's history and in the list of
-// processes.
-func loginCommand(user, host string) string {
-	return "docker login -u " + shellQuote(basicUser(user)) + " " + shellQuote(host)
+// loginCommand returns the command with which a tool logs in to a host. It has no password:
+// in an argument it would be in the shell's history and in the list of processes. The flags
+// have the tool read it from standard input; without any it asks for it.
+func loginCommand(tool, user, host string, flags ...string) string {
+	words := append([]string{tool, "-u", shellQuote(basicUser(user))}, flags...)
+	return strings.Join(append(words, shellQuote(host)), " ")
 }
 
 // basicUser returns the user name that a person types beside a token of ours, which the

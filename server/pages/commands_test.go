@@ -53,7 +53,7 @@ func TestLoginCommand(t *testing.T) {
 		{"auth0:alice", "docker login -u token registry.corp.example"},
 		{"<token>", "docker login -u token registry.corp.example"},
 	} {
-		if got := loginCommand(tc.user, "registry.corp.example"); got != tc.want {
+		if got := loginCommand("docker login", tc.user, "registry.corp.example"); got != tc.want {
 			t.Errorf("loginCommand(%q) = %s, want %s", tc.user, got, tc.want)
 		}
 	}

@@ -3,10 +3,9 @@ package pages
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
+	"time"
 
-	"shorepass/providers"
 	"shorepass/session"
 )
 
@@ -24,7 +23,8 @@ type meView struct {
 	Older      int         // the page of older logins; 0 for none
 	Ended      []loginView // the newest
 	EndedCount int
-	HasStamp   bool // the provider tells when the password changes
+	JustEnded  string // that the person ended some a moment ago; empty otherwise
+	HasStamp   bool   // the provider tells when the password changes
 	Contact    string
 }
 
@@ -36,8 +36,12 @@ type serviceView struct {
 	Command string   // docker login -u alice registry.corp.example
 }
 
-// me shows a person's logins. It changes nothing.
-func (p *Pages) me(ctx context.Context, v *Visit, web *session.Session) (*Response, error) {
+// showMe answers GET /me: a person's logins, and how to make another.
+func (p *Pages) showMe(ctx context.Context, v *Visit) (*Response, error) {
+	web, err := p.signedIn(ctx, v)
+	if err != nil {
+		return nil, err
+	}
 	live, ended, err := p.logins(ctx, web)
 	if err != nil {
 		return nil, err
@@ -55,10 +59,24 @@ func (p *Pages) me(ctx context.Context, v *Visit, web *session.Session) (*Respon
 	if page*loginsPerPage < len(live) {
 		data.Older = page + 1
 	}
+	if n := countJustEnded(ended, web.Identity.User, v.Now); n > 0 {
+		data.JustEnded = v.text.count("me.just_ended", n)
+	}
 	for i := range ended[:min(len(ended), loginsPerPage)] {
 		data.Ended = append(data.Ended, p.login(v.text, &ended[i], web, v.Now))
 	}
 	return p.page(v, http.StatusOK, "me", view{Title: v.text.get("me.title"), Person: web.Identity.User, Data: data}), nil
+}
+
+// countJustEnded returns how many sessions the person ended within the last minute, which
+// confirms a revocation to the person who comes back from it.
+func countJustEnded(ended []session.Session, user string, now time.Time) (n int) {
+	for i := range ended {
+		if ended[i].By == user && now.Sub(ended[i].Ended) < time.Minute {
+			n++
+		}
+	}
+	return n
 }
 
 // pageOf returns the number of a page of the list, from 1, for what the request asks.
@@ -72,7 +90,7 @@ func pageOf(asked string, logins int) int {
 func (p *Pages) serviceViews(user string) (all []serviceView) {
 	for _, s := range p.Services {
 		if len(s.Hosts) > 0 {
-			all = append(all, serviceView{s.Name, s.Hosts[0], s.Hosts[1:], loginCommand(user, s.Hosts[0])})
+			all = append(all, serviceView{s.Name, s.Hosts[0], s.Hosts[1:], loginCommand("docker login", user, s.Hosts[0])})
 		}
 	}
 	return all
@@ -80,9 +98,8 @@ func (p *Pages) serviceViews(user string) (all []serviceView) {
 
 // label returns what people call a provider.
 func (p *Pages) label(provider string) string {
-	all := p.Providers.BrowserProviders()
-	if i := slices.IndexFunc(all, func(b providers.BrowserProvider) bool { return b.Name == provider }); i >= 0 {
-		return all[i].Label
+	if found := p.provider(provider); found != nil {
+		return found.Label
 	}
 	return provider
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -20,8 +21,8 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// meSite is the pages of logins on real sessions in SQLite, with a chain of providers that
-// vouches for everyone.
+// meSite is the pages on real sessions in SQLite, with a chain of providers that vouches
+// for everyone.
 type meSite struct {
 	t        testing.TB
 	sessions *session.Sessions
@@ -29,22 +30,25 @@ type meSite struct {
 }
 
 // meChain is a chain of providers that vouches for everyone.
-type meChain struct{ Providers }
+type meChain struct{ fakeProviders }
 
-func (meChain) BrowserProviders() []providers.BrowserProvider {
-	return []providers.BrowserProvider{{Name: "corp", Label: "Corporate account"}}
-}
-func (meChain) OffersForm() bool { return false }
-func (meChain) Revalidate(_ context.Context, id *providers.Identity) (*providers.Identity, error) {
+func (*meChain) Revalidate(_ context.Context, id *providers.Identity) (*providers.Identity, error) {
 	return id, nil
 }
-func (meChain) Fingerprint(string) string                  { return "print" }
-func (meChain) PerSignIn(string) bool                      { return false }
-func (meChain) RevokeWhen(string) (w providers.RevokeWhen) { return w }
-func (meChain) Reauthenticate(string) time.Duration        { return 0 }
-func (meChain) Forget(func(*providers.Identity) bool)      {}
-func (meChain) RevokeRefreshToken(context.Context, string, secret.Text) error {
-	return nil
+func (*meChain) Fingerprint(string) string                                     { return "fp-corp" }
+func (*meChain) PerSignIn(string) bool                                         { return false }
+func (*meChain) RevokeWhen(string) (when providers.RevokeWhen)                 { return when }
+func (*meChain) Reauthenticate(string) time.Duration                           { return 0 }
+func (*meChain) Forget(func(*providers.Identity) bool)                         {}
+func (*meChain) RevokeRefreshToken(context.Context, string, secret.Text) error { return nil }
+
+// meSessions are sessions on which no one signs in.
+type meSessions struct{ *session.Sessions }
+
+func (meSessions) Seal(string, []byte) ([]byte, error) { return nil, nil }
+func (meSessions) Open(string, []byte) ([]byte, error) { return nil, nil }
+func (meSessions) IssueBrowser(context.Context, *providers.Identity, string, secret.Text, session.Client) (*session.Session, error) {
+	return nil, nil
 }
 
 func newMeSite(t testing.TB) *meSite {
@@ -52,17 +56,17 @@ func newMeSite(t testing.TB) *meSite {
 	store, err := sqlite.Open(t.Context(), t.TempDir()+"/data/shorepass.db")
 	must(t, err)
 	cfg := session.Config{}.WithDefaults()
-	sessions, err := session.New(t.Context(), cfg, store, meChain{}, slog.New(slog.DiscardHandler))
+	chain := &meChain{fakeProviders{offered: []providers.BrowserProvider{{Name: "corp", Label: "Corporate account"}}}}
+	sessions, err := session.New(t.Context(), cfg, store, chain, slog.New(slog.DiscardHandler))
 	must(t, err)
 	t.Cleanup(func() { _ = sessions.Close() })
 	rules := []policy.Rule{{Name: "team", Groups: []string{"team-a"}, Repositories: []string{"team-a/**"}, Actions: []string{"pull", "push"}}}
-	s := &meSite{t: t, sessions: sessions, options: Options{
+	return &meSite{t, sessions, Options{
 		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Origins: []string{"https://auth.corp.example"},
-		Contact: "the container team", Providers: meChain{}, Sessions: sessions, Admin: sessions.Admin(), Session: cfg,
+		Contact: "the container team", Providers: chain, Sessions: meSessions{sessions}, Admin: sessions.Admin(), Session: cfg,
 		Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example", "r.corp.example"}}, {Name: "internal"}},
 		Policy:   policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) }),
 	}}
-	return s
 }
 
 func must(t testing.TB, err error) {
@@ -72,62 +76,77 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// person returns the identity of a person.
-func person(user string) *providers.Identity {
-	return &providers.Identity{
-		Provider: "corp", Fingerprint: "print", Subject: "subject of " + user, User: user, Groups: []string{"authenticated", "team-a"},
-		Method: providers.MethodBrowser, AuthTime: time.Now(), Stamp: "stamp 1",
-	}
+// member returns the identity of a person of team-a, of which the provider tells when its
+// password changes.
+func member(name string) *providers.Identity {
+	id := person("corp", name)
+	id.Groups, id.AuthTime, id.Stamp, id.RefreshToken = []string{"authenticated", "team-a"}, time.Now(), "stamp 1", secret.Text{}
+	return id
 }
 
 var laptop = session.Client{Address: netip.MustParseAddr("192.0.2.7"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"}
 
 // signIn signs a person in with a browser.
-func (s *meSite) signIn(user string) *session.Session {
+func (s *meSite) signIn(id *providers.Identity) *meBrowser {
 	s.t.Helper()
-	made, err := s.sessions.IssueBrowser(s.t.Context(), person(user), "", laptop)
+	var made *session.Session
+	var err error
+	switch sessions := any(s.sessions).(type) {
+	case interface {
+		IssueBrowser(context.Context, *providers.Identity, string, session.Client) (*session.Session, error)
+	}:
+		made, err = sessions.IssueBrowser(s.t.Context(), id, "", laptop)
+	case interface {
+		IssueBrowser(context.Context, *providers.Identity, string, secret.Text, session.Client) (*session.Session, error)
+	}:
+		made, err = sessions.IssueBrowser(s.t.Context(), id, "", secret.Text{}, laptop)
+	}
 	must(s.t, err)
-	return s.redeem(made.Token)
-}
-
-func (s *meSite) redeem(token secret.Text) *session.Session {
-	s.t.Helper()
-	web, err := s.sessions.Redeem(s.t.Context(), token, "", laptop, session.KindBrowser)
+	p, err := New(s.options)
 	must(s.t, err)
-	return web
+	return &meBrowser{t: s.t, pages: p, token: made.Token, ID: made.ID}
 }
 
 // dockerLogin logs a person in with docker.
-func (s *meSite) dockerLogin(user string) *session.Session {
+func (s *meSite) dockerLogin(id *providers.Identity) *session.Session {
 	s.t.Helper()
 	client := session.Client{Address: netip.MustParseAddr("192.0.2.8"), ID: "docker", UserAgent: "docker/28.5.2 go/go1.24.9 os/linux arch/amd64"}
-	_, made, err := s.sessions.Issue(s.t.Context(), person(user), "registry", client)
+	_, made, err := s.sessions.Issue(s.t.Context(), id, "registry", client)
 	must(s.t, err)
 	return made
 }
 
-// meHandlers are the handlers of the pages of logins by method and path.
-var meHandlers = map[string]func(*Pages, context.Context, *Visit, *session.Session) (*Response, error){
-	"GET /me": (*Pages).me,
+// meBrowser is a browser in which a person is signed in.
+type meBrowser struct {
+	t     testing.TB
+	pages *Pages
+	token secret.Text
+	ID    string // of its session
+	later time.Duration
+	site  string // Sec-Fetch-Site; same-origin unless set
+	visit *Visit // the last one
 }
 
-// visit visits a page of logins in a browser's session.
-func (s *meSite) visit(web *session.Session, method, target string, form url.Values) (*Response, *Visit, error) {
-	s.t.Helper()
-	p, err := New(s.options)
-	must(s.t, err)
-	v := &Visit{Request: httptest.NewRequest(method, target, nil), Form: form, Client: laptop, ID: "R1", Now: s.sessions.Now(), text: english}
-	response, err := meHandlers[method+" "+v.Request.URL.Path](p, s.t.Context(), v, web)
-	return response, v, err
+// post posts a form with one field.
+func (b *meBrowser) post(target, field, value string) *Response {
+	return b.do(http.MethodPost, target, url.Values{field: {value}})
+}
+
+// do requests a page, later than the sign-in.
+func (b *meBrowser) do(method, target string, form url.Values) *Response {
+	r := httptest.NewRequest(method, target, nil)
+	r.Header.Set("Sec-Fetch-Site", cmp.Or(b.site, "same-origin"))
+	r.AddCookie(&http.Cookie{Name: b.pages.cookieName(cookieSession), Value: b.token.Reveal()})
+	b.visit = &Visit{Request: r, Form: form, Client: laptop, ID: "R1", Now: time.Now().Add(b.later)}
+	return b.pages.Serve(b.t.Context(), b.visit)
 }
 
 // get returns a page.
-func (s *meSite) get(web *session.Session, target string) string {
-	s.t.Helper()
-	response, _, err := s.visit(web, http.MethodGet, target, nil)
-	must(s.t, err)
+func (b *meBrowser) get(target string) string {
+	b.t.Helper()
+	response := b.do(http.MethodGet, target, nil)
 	if response.Status != http.StatusOK {
-		s.t.Fatalf("GET %s: status %d", target, response.Status)
+		b.t.Fatalf("GET %s: status %d to %q\n%s", target, response.Status, response.Location, response.Body)
 	}
 	return string(response.Body)
 }
@@ -143,12 +162,14 @@ func text(page string) string {
 func TestMe(t *testing.T) {
 	t.Parallel()
 	s := newMeSite(t)
-	web := s.signIn("alice")
-	s.dockerLogin("alice")
-	s.dockerLogin("bob")
-	_, err := s.sessions.IssuePAT(t.Context(), web, session.PAT{Label: "laptop", Lifetime: 30 * 24 * time.Hour}, laptop)
+	web := s.signIn(member("alice"))
+	s.dockerLogin(member("alice"))
+	s.dockerLogin(member("bob"))
+	found, err := s.sessions.Redeem(t.Context(), web.token, "", laptop, session.KindBrowser)
 	must(t, err)
-	page := text(s.get(web, "/me"))
+	_, err = s.sessions.IssuePAT(t.Context(), found, session.PAT{Label: "laptop", Lifetime: 30 * 24 * time.Hour}, laptop)
+	must(t, err)
+	page := text(web.get("/me"))
 	for _, want := range []string{
 		"Your logins You are alice, signed in with Corporate account.",
 		"registry.corp.example Also called r.corp.example docker login -u alice registry.corp.example",
@@ -172,9 +193,9 @@ func TestMe(t *testing.T) {
 func TestManyLogins(t *testing.T) {
 	t.Parallel()
 	s := newMeSite(t)
-	web := s.signIn("alice")
+	web := s.signIn(member("alice"))
 	for range 2*loginsPerPage + 1 {
-		s.dockerLogin("alice")
+		s.dockerLogin(member("alice"))
 	}
 	for _, tc := range []struct {
 		target       string
@@ -189,7 +210,7 @@ func TestManyLogins(t *testing.T) {
 		{"/me?page=x%3Cscript%3E", loginsPerPage, "", "/me?page=2"},
 		{"/me?page=99999999999999999999", 2, "/me?page=2", ""},
 	} {
-		page := s.get(web, tc.target)
+		page := web.get(tc.target)
 		if got := strings.Count(page, `name="session"`); got != tc.logins {
 			t.Errorf("%s has %d logins, want %d", tc.target, got, tc.logins)
 		}

@@ -23,8 +23,11 @@ const routeMe = "me"
 // routesByPath returns the routes. {provider} stands for the name of a provider.
 func routesByPath() map[string]route {
 	return map[string]route{
-		"/":      {methods: handlers{"GET": (*Pages).showHome}},
-		"/login": {methods: handlers{"GET": (*Pages).showSignIn, "POST": (*Pages).signInByForm}},
+		"/":            {methods: handlers{"GET": (*Pages).showHome}},
+		"/login":       {methods: handlers{"GET": (*Pages).showSignIn, "POST": (*Pages).signInByForm}},
+		"/me":          {name: routeMe, methods: handlers{"GET": (*Pages).showMe}},
+		"/me/one-time": {methods: handlers{"POST": (*Pages).makeOneTimePassword}},
+		"/me/revoke":   {methods: handlers{"GET": (*Pages).askRevocation, "POST": (*Pages).revoke}},
 	}
 }
 

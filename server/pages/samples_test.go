@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -39,7 +40,7 @@ const maxPage = 20 << 10
 // Each page is well-formed and small, and has nothing that the Content-Security-Policy
 // stops. With SAMPLES=FOLDER, the pages and their assets are written there, to look at.
 func TestSamples(t *testing.T) {
-	p, err := New(Options{Config: Config{Name: "Example Corp Containers"}.WithDefaults(), Contact: "the container team, +49 30 1234"})
+	p, err := New(Options{Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Config: Config{Name: "Example Corp Containers"}.WithDefaults(), Contact: "the container team, +49 30 1234"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,12 +172,15 @@ func TestCheckHTML(t *testing.T) {
 }
 
 // Each text is used, and each that is used is there. A key that code puts together, such
-// as problem.NAME.title, is used where "NAME" is written.
+// as problem.NAME.title, is used where "NAME" or a beginning such as "problem." is written.
 func TestTextsAreUsed(t *testing.T) {
 	sources := readSources(t)
 	for key := range english.all {
 		parts := strings.Split(key, ".")
 		composed := len(parts) == 3 && strings.Contains(sources, `"`+parts[1]+`"`)
+		for i := range len(parts) - 1 {
+			composed = composed || strings.Contains(sources, `"`+strings.Join(parts[:i+1], ".")+`."`)
+		}
 		if !strings.Contains(sources, `"`+key+`"`) && !composed && !strings.Contains(sources, `"`+strings.Join(parts[:len(parts)-1], ".")+`"`) {
 			t.Errorf("no source has the text %s", key)
 		}

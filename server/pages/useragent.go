@@ -46,7 +46,7 @@ func program(agent string) string {
 	}
 	product, version, _ := strings.Cut(all[0], "/")
 	if product == "Mozilla" {
-		return browser(all)
+		return browserOf(all)
 	}
 	name := strings.ToLower(product)
 	if known, ok := products[name]; ok {
@@ -55,8 +55,8 @@ func program(agent string) string {
 	return withVersion(name, version, 2)
 }
 
-// browser returns the browser that the products of a User-Agent name, or "".
-func browser(all []string) string {
+// browserOf returns the browser that the products of a User-Agent name, or "".
+func browserOf(all []string) string {
 	for _, known := range browsers {
 		for _, one := range all {
 			if product, version, ok := strings.Cut(one, "/"); ok && product == known.product {

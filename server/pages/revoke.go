@@ -1,0 +1,121 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+
+	"shorepass/session"
+)
+
+// What a revocation ends, beside the ID of one session.
+const (
+	revokeAll    = "all"
+	revokeOthers = "others" // all but that of this browser
+)
+
+// revokeView is the data of revoke.html.
+type revokeView struct {
+	Session string   // revokeAll or revokeOthers
+	Kinds   []string // "3 docker logins"
+}
+
+// askRevocation answers GET /me/revoke: whether all sessions, or all others, are to end,
+// since machines may be using them.
+func (p *Pages) askRevocation(ctx context.Context, v *Visit) (*Response, error) {
+	web, err := p.signedIn(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	what := v.Request.URL.Query().Get("session")
+	if what != revokeAll && what != revokeOthers {
+		return nil, errNotFound
+	}
+	live, _, err := p.logins(ctx, web)
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[session.Kind]int)
+	for _, one := range live {
+		if what == revokeAll || one.ID != web.ID {
+			counts[one.Kind]++
+		}
+	}
+	data := revokeView{Session: what}
+	for _, kind := range []session.Kind{session.KindRefresh, session.KindPAT, session.KindBrowser} {
+		if n := counts[kind]; n > 0 {
+			data.Kinds = append(data.Kinds, v.text.count("revoke.kind."+string(kind), n))
+		}
+	}
+	return p.page(v, http.StatusOK, "revoke", view{Title: v.text.get("revoke.title." + what), Person: web.Identity.User, Data: data}), nil
+}
+
+// revoke answers POST /me/revoke: it ends sessions of the person, and of no one else.
+// Another person's session looks like one that does not exist. It is idempotent. Ending is
+// always allowed, so that the browser's session need not be fresh.
+func (p *Pages) revoke(ctx context.Context, v *Visit) (*Response, error) {
+	web, err := p.signedIn(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	v.Record.Action, v.Record.Ended = ActionRevoke, new(int)
+	mine := session.Selector{Provider: web.Identity.Provider, Subject: web.Identity.Subject}
+	what := v.Form.Get("session")
+	if err := p.end(ctx, v, web, mine, what); err != nil {
+		return nil, err
+	}
+	if what == revokeAll || what == web.ID {
+		v.setCookie(p.deletion(cookieSession))
+		return redirect("/logout"), nil // which says that the person is signed out
+	}
+	return redirect("/me"), nil
+}
+
+// end ends those sessions of a selection that what names, and counts them in the visit's
+// record.
+func (p *Pages) end(ctx context.Context, v *Visit, web *session.Session, mine session.Selector, what string) error {
+	revoke := func(sel session.Selector) error {
+		ended, err := p.Admin.Revoke(ctx, sel, web.Identity.User)
+		*v.Record.Ended += ended
+		return err
+	}
+	switch what {
+	case "":
+		return errNotFound
+	case revokeAll:
+		return revoke(mine)
+	case revokeOthers:
+		return p.endOthers(ctx, web, mine, revoke)
+	}
+	mine.ID = what
+	found, err := p.Admin.List(ctx, mine)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	v.Record.Target = &found[0]
+	return revoke(mine)
+}
+
+// endOthers ends all sessions of a selection but that of this browser. Those of other
+// browsers end first, since they can make more.
+func (p *Pages) endOthers(ctx context.Context, web *session.Session, mine session.Selector, revoke func(session.Selector) error) error {
+	mine.Kind = session.KindBrowser
+	browsers, err := p.Admin.List(ctx, mine)
+	if err != nil {
+		return err
+	}
+	for _, one := range browsers {
+		if one.ID == web.ID {
+			continue
+		}
+		if err := revoke(session.Selector{Provider: mine.Provider, Subject: mine.Subject, ID: one.ID}); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []session.Kind{session.KindRefresh, session.KindPAT} {
+		mine.Kind = kind
+		if err := revoke(mine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
