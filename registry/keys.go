@@ -6,8 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,7 +83,7 @@ func readKey(name string) (crypto.Signer, error) {
 		if err := durable.RequirePrivate(name, state); err != nil {
 			return nil, fmt.Errorf("read key: %w", err)
 		}
-		key, err := parseKey(block)
+		key, err := tlsconf.ParseKey(block)
 		if err == nil {
 			_, err = signingMethod(key.Public())
 		}
@@ -98,29 +96,6 @@ func readKey(name string) (crypto.Signer, error) {
 		return nil, fmt.Errorf("read key: %s holds a certificate and no PEM private key; name the key's file", name)
 	}
 	return nil, fmt.Errorf("read key: %s holds no PEM private key", name)
-}
-
-// parseKey parses a key in PKCS#8, PKCS#1 (RSA) or SEC1 (EC) form.
-func parseKey(block *pem.Block) (crypto.Signer, error) {
-	if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-		return nil, errors.New("the key is encrypted; write it without a password with openssl pkey")
-	}
-	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
-		return key, nil
-	}
-	if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
-		return key, nil
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		// The parser's error could quote the key.
-		return nil, errors.New("the key cannot be read; it must be RSA, ECDSA or Ed25519, in PKCS#8, PKCS#1 or SEC1 form")
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("a key of type %T cannot sign", key)
-	}
-	return signer, nil
 }
 
 // signingMethod returns the signing method of a key: RS256, ES256, ES384, ES512

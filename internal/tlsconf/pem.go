@@ -2,8 +2,12 @@ package tlsconf
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"strings"
 )
 
 var beginning = []byte("-----BEGIN ")
@@ -29,4 +33,28 @@ func DecodePEM(text []byte) ([]*pem.Block, error) {
 		}
 		blocks, data = append(blocks, block), rest
 	}
+}
+
+// ParseKey parses the private key in a PEM block: PKCS#8, PKCS#1 (RSA) or SEC1 (EC). The
+// error quotes nothing of it.
+func ParseKey(block *pem.Block) (crypto.Signer, error) {
+	if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+		return nil, errors.New("the key is encrypted; write it without a password with openssl pkey")
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		// The parser's error could quote the key.
+		return nil, errors.New("the key cannot be read; it must be RSA, ECDSA or Ed25519, in PKCS#8, PKCS#1 or SEC1 form")
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", key)
+	}
+	return signer, nil
 }
