@@ -26,6 +26,11 @@ type AdminStore interface {
 	// also matches some persons outside the group.
 	List(ctx context.Context, sel Selector, after Hash, limit int) ([]ListedSession, error)
 
+	// ListPerson returns up to live of a person's live sessions, the newest of them
+	// and those that are no refresh tokens first, and up to ended of the ended ones,
+	// those that ended last; and how many are live. It sets no Body.
+	ListPerson(ctx context.Context, provider, subject string, live, ended int) ([]ListedSession, int, error)
+
 	// End is as in [SessionStore].
 	End(ctx context.Context, tokens []Hash, e Ending) (int, error)
 

@@ -226,6 +226,13 @@ func (o *observedStore) List(ctx context.Context, sel Selector, after Hash, limi
 	return all, err
 }
 
+func (o *observedStore) ListPerson(ctx context.Context, provider, subject string, live, ended int) ([]ListedSession, int, error) {
+	began := time.Now()
+	all, count, err := o.Store.ListPerson(ctx, provider, subject, live, ended)
+	o.record(storeList, began, err)
+	return all, count, err
+}
+
 func (o *observedStore) CountSessions(ctx context.Context) (map[Kind]int, error) {
 	began := time.Now()
 	live, err := o.Store.CountSessions(ctx)

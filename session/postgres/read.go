@@ -23,9 +23,32 @@ func (s *Store) queryBytes(ctx context.Context, query string, args ...any) (body
 	return body, err
 }
 
-const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
-	coalesce(c.address, ''), coalesce(c.id, ''), coalesce(c.agent, ''),
+const (
+	listColumns   = findColumns + ", p.provider, p.subject, p.user_name, f.body, " + clientColumns
+	personColumns = findColumns + ", p.provider, p.subject, p.user_name, NULL::bytea, " + clientColumns
+	clientColumns = `coalesce(c.address, ''), coalesce(c.id, ''), coalesce(c.agent, ''),
 	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, ''), coalesce(c.label, ''), coalesce(c.made_by, '')`
+)
+
+// ListPerson returns the first live and the last ended sessions of a person.
+func (s *Store) ListPerson(ctx context.Context, provider, subject string, live, ended int) (all []session.ListedSession, count int, err error) {
+	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
+		b := new(pgx.Batch)
+		b.Queue("SELECT count(*) FROM session s JOIN person p ON p.id = s.person WHERE p.provider = $1 AND p.subject = $2 AND s.ended = 0", text(provider), text(subject)).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&count) })
+		b.Queue("SELECT "+personColumns+` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
+			LEFT JOIN client c ON c.hash = s.hash WHERE s.hash = ANY(ARRAY(
+				(SELECT s.hash FROM session s JOIN person p ON p.id = s.person WHERE p.provider = $1 AND p.subject = $2 AND s.ended = 0 ORDER BY s.kind = 'refresh', s.created DESC LIMIT $3)
+				UNION ALL (SELECT s.hash FROM session s JOIN person p ON p.id = s.person WHERE p.provider = $1 AND p.subject = $2 AND s.ended > 0 ORDER BY s.ended DESC LIMIT $4)))`,
+			text(provider), text(subject), live, ended).
+			Query(func(rows pgx.Rows) (err error) {
+				all, err = pgx.CollectRows(rows, scanListed)
+				return err
+			})
+		return s.pool.SendBatch(ctx, b).Close()
+	})
+	return all, count, err
+}
 
 // List returns the sessions that sel selects.
 func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.ListedSession, err error) {

@@ -83,6 +83,43 @@ func benchmarkRedeem(b *testing.B, dead, groups int) {
 	})
 }
 
+// BenchmarkListPerson lists a person with 1,000 live refresh tokens and 1,000 ended ones.
+func BenchmarkListPerson(b *testing.B) {
+	file := filepath.Join(b.TempDir(), "data", "shorepass.db")
+	store, err := sqlite.Open(b.Context(), file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := session.New(b.Context(), session.Config{PerPerson: 3000}.WithDefaults(), store, vouching{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	id := &providers.Identity{Provider: "corp", Fingerprint: vouching{}.Fingerprint("corp"), Subject: "7f3c6a2e-0001", User: "alice", Method: providers.MethodPassword}
+	for i := range 100 {
+		id.Groups = append(id.Groups, fmt.Sprintf("team-%04d", i))
+	}
+	for _, end := range []bool{true, false} {
+		for range 1000 {
+			if _, _, err := s.Issue(b.Context(), id, "registry", session.Client{ID: "docker"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if end {
+			if n, err := s.Admin().Revoke(b.Context(), session.Selector{User: "alice"}, "test"); n != 1000 || err != nil {
+				b.Fatal(n, err)
+			}
+		}
+	}
+	for b.Loop() {
+		listed, err := s.Admin().ListPerson(b.Context(), "corp", "7f3c6a2e-0001")
+		if err != nil || listed.LiveCount != 1000 {
+			b.Fatal(listed, err)
+		}
+		listed.New(listed.Live[0].ID)
+	}
+}
+
 // fill writes count sessions that ended yesterday, of three persons, through a
 // connection of its own.
 func fill(b *testing.B, file string, count int) {

@@ -34,9 +34,38 @@ func (s *Store) HoldsProviderToken(ctx context.Context, provider, subject string
 	return held, err
 }
 
-const listColumns = findColumns + `, p.provider, p.subject, p.user_name, f.body,
-	coalesce(c.address, ''), coalesce(c.id, ''), coalesce(c.agent, ''),
+const (
+	listColumns   = findColumns + ", p.provider, p.subject, p.user_name, f.body, " + clientColumns
+	personColumns = findColumns + ", p.provider, p.subject, p.user_name, NULL, " + clientColumns
+	clientColumns = `coalesce(c.address, ''), coalesce(c.id, ''), coalesce(c.agent, ''),
 	coalesce(c.last_address, ''), coalesce(c.last_id, ''), coalesce(c.last_agent, ''), coalesce(c.ended_by, ''), coalesce(c.label, ''), coalesce(c.made_by, '')`
+)
+
+// ListPerson returns the first live and the last ended sessions of a person.
+func (s *Store) ListPerson(ctx context.Context, provider, subject string, live, ended int) (all []session.ListedSession, count int, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		person, found, err := queryInt(conn, "SELECT id FROM person WHERE provider = ? AND subject = ?", provider, subject)
+		if err != nil || !found {
+			return err
+		}
+		number, _, err := queryInt(conn, "SELECT count(*) FROM session WHERE person = ? AND ended = 0", person)
+		if err != nil {
+			return err
+		}
+		count = int(number)
+		return forEachRow(conn, "SELECT "+personColumns+` FROM session s JOIN sign_in i ON i.id = s.sign_in JOIN person p ON p.id = s.person
+			LEFT JOIN client c ON c.hash = s.hash WHERE s.hash IN (
+				SELECT hash FROM (SELECT hash FROM session WHERE person = ?1 AND ended = 0 ORDER BY kind = 'refresh', created DESC LIMIT ?2 + 0)
+				UNION ALL SELECT hash FROM (SELECT hash FROM session WHERE person = ?1 AND ended > 0 ORDER BY ended DESC LIMIT ?3 + 0))`,
+			func(stmt *sqlite.Stmt) error {
+				one, err := readListed(stmt)
+				one.Identity.Body = nil
+				all = append(all, one)
+				return err
+			}, person, live, ended)
+	})
+	return all, count, err
+}
 
 // List returns the sessions that sel selects.
 func (s *Store) List(ctx context.Context, sel session.Selector, after session.Hash, limit int) (all []session.ListedSession, err error) {

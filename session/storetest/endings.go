@@ -113,6 +113,43 @@ func testList(t *testing.T, s session.Store) {
 	}
 }
 
+func testListPerson(t *testing.T, s session.Store) {
+	for i, kind := range []session.Kind{session.KindPAT, session.KindRefresh, session.KindRefresh, session.KindBrowser, session.KindRefresh, session.KindRefresh, session.KindRefresh} {
+		d := perLoginDraft(fmt.Sprint(i), "alice")
+		d.Kind, d.Created, d.Label = kind, epoch.Add(time.Duration(i)*time.Hour), fmt.Sprint("label ", i)
+		create(t, s, d)
+		if i >= 4 {
+			_, err := s.End(t.Context(), []session.Hash{d.Hash}, session.ReasonRevoked.Ending("alice", epoch.Add(time.Duration(10-i)*time.Hour)))
+			must(t, err)
+		}
+	}
+	create(t, s, draft("other", "bob"))
+	elsewhere := draft("elsewhere", "alice")
+	elsewhere.Provider = "sso"
+	create(t, s, elsewhere)
+	for _, tc := range []struct {
+		live, ended int
+		want        string
+	}{{10, 10, "0 1 2 3 4 5 6"}, {3, 0, "0 2 3"}, {2, 1, "0 3 4"}, {1, 2, "3 4 5"}} {
+		listed, count, err := s.ListPerson(t.Context(), "corp", "subject of alice", tc.live, tc.ended)
+		must(t, err)
+		check(t, "live sessions", count, 4)
+		var names []string
+		for _, l := range listed {
+			names = append(names, l.Label[len("label "):])
+			check(t, "a listed session", []any{l.Provider, l.Subject, l.Identity.User, l.Identity.Body, l.Client.ID, l.Login.ACR}, []any{"corp", "subject of alice", "alice", []byte(nil), "docker", "gold"})
+			if !l.Ended.IsZero() {
+				check(t, "who ended it", l.By, "alice")
+			}
+		}
+		slices.Sort(names)
+		check(t, fmt.Sprintf("ListPerson of %d and %d", tc.live, tc.ended), strings.Join(names, " "), tc.want)
+	}
+	listed, count, err := s.ListPerson(t.Context(), "corp", "nobody", 10, 10)
+	must(t, err)
+	check(t, "the sessions of a stranger", len(listed)+count, 0)
+}
+
 func testSweep(t *testing.T, s session.Store) {
 	now := epoch.Add(100 * time.Hour)
 	times := session.SweepTimes{Now: now, DeleteEnded: now.Add(-time.Hour), Kinds: []session.KindTimes{

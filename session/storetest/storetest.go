@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"the last use never moves back", testUsed},
 		{"a session ends once", testEnd},
 		{"a list selects, orders and pages", testList},
+		{"a person's sessions are listed in one bounded read", testListPerson},
 		{"the live sessions of each kind are counted", testCount},
 		{"sweep ends and deletes sessions", testSweep},
 		{"the refresh token of a sign-in without a live session is taken once", testTakeRevocable},
