@@ -172,11 +172,11 @@ func TestMe(t *testing.T) {
 	page := text(web.get("/me"))
 	for _, want := range []string{
 		"Your logins You are alice, signed in with Corporate account.",
-		"registry.corp.example Also called r.corp.example docker login -u alice registry.corp.example",
+		"registry.corp.example Also called r.corp.example",
 		"Logins (3)",
-		"docker login registry.corp.example Made just now docker 28.5 on Linux, 192.0.2.8 Last used never Ends in 12 months",
-		"Access token “laptop” Made just now Firefox 143 on Linux, 192.0.2.7 Last used never Ends in 30 days",
-		"Browser this browser Made just now Firefox 143 on Linux, 192.0.2.7 Last used just now Ends in 24 hours",
+		"docker login registry.corp.example Made just now · docker 28.5 on Linux, 192.0.2.8 Last used never Ends in 12 months",
+		"Access token “laptop” Made just now · Firefox 143 on Linux, 192.0.2.7 Last used never Ends in 30 days",
+		"Browser this browser Made just now · Firefox 143 on Linux, 192.0.2.7 Last used just now Ends in 24 hours",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
