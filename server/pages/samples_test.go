@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,20 +46,36 @@ var samples = []sample{
 			Form: true, Login: "alice", Refused: v.text.get("sign_in.rejected"),
 		}})
 	}},
+	{"onetime", func(p *Pages, v *Visit) *Response {
+		const user, host = "alexandra.montgomery-featherstonehaugh@corp.example", "containers.production.eu-central.corp.example:5000"
+		response := p.samplePage(v, "onetime", v.text.get("onetime.title", host), oneTimeView{
+			Host: host, Password: "sp_o_" + strings.Repeat("q8vY3kZ0", 6), Docker: loginCommand("docker login", user, host),
+			Nerdctl: loginCommand("nerdctl login", user, host), Stdin: loginCommand("docker login", user, host, "--password-stdin"),
+		})
+		return response
+	}},
+	{"revoke", func(p *Pages, v *Visit) *Response {
+		return p.samplePage(v, "revoke", v.text.get("revoke.title.all"), revokeView{Session: revokeAll, Kinds: []string{v.text.count("revoke.kind.refresh", 1000), v.text.count("revoke.kind.pat", 1)}})
+	}},
+	{"revoke-nothing", func(p *Pages, v *Visit) *Response {
+		return p.samplePage(v, "revoke", v.text.get("revoke.title.others"), revokeView{Session: revokeOthers})
+	}},
 	{"me", sampleMe},
-	{"me-first", func(p *Pages, v *Visit) *Response { return p.samplePage(v, "me", "me.title", p.sampleMeView(v, 1)) }},
+	{"me-first", func(p *Pages, v *Visit) *Response {
+		return p.samplePage(v, "me", v.text.get("me.title"), p.sampleMeView(v, 1))
+	}},
 }
 
 // samplePage returns the page of a template with its data, for the person of the samples.
 func (p *Pages) samplePage(v *Visit, template, title string, data any) *Response {
-	return p.page(v, http.StatusOK, template, view{Title: v.text.get(title), Person: "alexandra.montgomery-featherstonehaugh@corp.example", Data: data})
+	return p.page(v, http.StatusOK, template, view{Title: title, Person: "alexandra.montgomery-featherstonehaugh@corp.example", Data: data})
 }
 
 // sampleMe has the longest page of logins.
 func sampleMe(p *Pages, v *Visit) *Response {
 	data := p.sampleMeView(v, loginsPerPage)
 	data.Count, data.Older, data.EndedCount, data.HasStamp = 38, 2, 3, true
-	return p.samplePage(v, "me", "me.title", data)
+	return p.samplePage(v, "me", v.text.get("me.title"), data)
 }
 
 // sampleMeView has that many logins.
@@ -254,14 +271,11 @@ func TestCheckHTML(t *testing.T) {
 	}
 }
 
-// Each text is used, and each that is used is there. A key that code puts together, such
-// as problem.NAME.title, is used where "NAME" is written.
+// Each text is used, and each that is used is there.
 func TestTextsAreUsed(t *testing.T) {
 	sources := readSources(t)
 	for key := range english.all {
-		parts := strings.Split(key, ".")
-		composed := len(parts) == 3 && strings.Contains(sources, `"`+parts[1]+`"`)
-		if !strings.Contains(sources, `"`+key+`"`) && !composed && !strings.Contains(sources, `"`+strings.Join(parts[:len(parts)-1], ".")+`"`) {
+		if !isUsed(key, func(text string) bool { return strings.Contains(sources, strconv.Quote(text)) }) {
 			t.Errorf("no source has the text %s", key)
 		}
 	}
@@ -270,6 +284,22 @@ func TestTextsAreUsed(t *testing.T) {
 			t.Errorf("there is no text %s", found[1])
 		}
 	}
+}
+
+// isUsed reports whether the sources write the key of a text: whole, without the .one and
+// .many of a number, or as a beginning that ends with a dot, to which code adds the rest.
+// Of a problem the name must be there too.
+func isUsed(key string, written func(string) bool) bool {
+	parts := strings.Split(key, ".")
+	if parts[0] == "problem" && len(parts) == 3 {
+		return written(parts[1])
+	}
+	for n := 1; n < len(parts); n++ {
+		if written(strings.Join(parts[:n], ".") + ".") {
+			return true
+		}
+	}
+	return written(key) || written(strings.TrimSuffix(strings.TrimSuffix(key, ".one"), ".many"))
 }
 
 // readSources returns the templates and the Go files of the package, but for tests.
