@@ -97,6 +97,13 @@ func (b *browser) startAt(target string) url.Values {
 	return location.Query()
 }
 
+// signIn signs a person in at a provider with a code.
+func (b *browser) signIn(provider, code string) *Response {
+	b.t.Helper()
+	sent := b.startAt("/login?provider=" + provider)
+	return b.get("/login/" + provider + "/callback?" + url.Values{"state": {sent.Get("state")}, "code": {code}}.Encode())
+}
+
 // has reports whether the page has a text.
 func has(r *Response, text string) bool { return strings.Contains(string(r.Body), text) }
 
@@ -107,6 +114,8 @@ type fakeProviders struct {
 	down    error
 	request providers.AuthorizationRequest // the last
 	answer  func(providers.AuthorizationResponse) (*providers.SignedIn, error)
+
+	logoutTokens map[string]*providers.LogoutToken
 }
 
 func (f *fakeProviders) BrowserProviders() []providers.BrowserProvider { return f.offered }
@@ -156,9 +165,19 @@ func (f *fakeProviders) SignInByForm(_ context.Context, c providers.Credential) 
 	return person("corp", string(c.Login)), nil
 }
 
-func (f *fakeProviders) LogoutURL(context.Context, string, string) (string, error) { return "", nil }
-func (f *fakeProviders) VerifyLogoutToken(context.Context, string, secret.Text) (*providers.LogoutToken, error) {
-	return nil, providers.ErrRejected
+// LogoutURL: the lab has no logout.
+func (f *fakeProviders) LogoutURL(_ context.Context, provider, returnTo string) (string, error) {
+	if f.down != nil || provider == "lab" {
+		return "", f.down
+	}
+	return "https://idp." + provider + ".example/logout?" + url.Values{"post_logout_redirect_uri": {returnTo}}.Encode(), nil
+}
+
+func (f *fakeProviders) VerifyLogoutToken(_ context.Context, provider string, token secret.Text) (*providers.LogoutToken, error) {
+	if found := f.logoutTokens[token.Reveal()]; found != nil || f.down != nil {
+		return found, f.down
+	}
+	return nil, fmt.Errorf("%w: forged", providers.ErrRejected)
 }
 
 // fakeSessions keeps sessions in memory.
@@ -166,13 +185,17 @@ type fakeSessions struct {
 	now     func() time.Time
 	all     map[string]*session.Session // by token
 	made    int
-	revoked int // tokens of providers
+	revoked int              // tokens of providers
+	held    bool             // a token of the provider is stored
+	sel     session.Selector // of the last revocation
 	down    error
 	aead    cipher.AEAD
 }
 
-func newFakeSessions(now func() time.Time) *fakeSessions {
-	block, err := aes.NewCipher(make([]byte, 32))
+func newFakeSessions(now func() time.Time) *fakeSessions { return newFakeSessionsWithKey(now, 1) }
+
+func newFakeSessionsWithKey(now func() time.Time, key byte) *fakeSessions {
+	block, err := aes.NewCipher(append(make([]byte, 31), key))
 	if err != nil {
 		panic(err)
 	}
@@ -219,6 +242,29 @@ func (f *fakeSessions) IssueBrowser(_ context.Context, id *providers.Identity, _
 	return made, nil
 }
 
+func (f *fakeSessions) HoldsProviderToken(context.Context, *providers.Identity) (bool, error) {
+	return f.held, f.down
+}
+
+func (f *fakeSessions) List(context.Context, session.Selector) ([]session.Session, error) {
+	return nil, f.down
+}
+
+func (f *fakeSessions) Inspect(ctx context.Context, token secret.Text) (*session.Session, error) {
+	return f.Redeem(ctx, token, "", session.Client{})
+}
+
+func (f *fakeSessions) Revoke(_ context.Context, sel session.Selector, _ string) (int, error) {
+	f.sel = sel
+	return 1, f.down
+}
+
+func (f *fakeSessions) RevokeToken(ctx context.Context, token secret.Text, _ string) (*session.Session, bool, error) {
+	was, err := f.Redeem(ctx, token, "", session.Client{})
+	delete(f.all, token.Reveal())
+	return was, err == nil, err
+}
+
 func (f *fakeSessions) RevokeProviderToken(*providers.Identity) { f.revoked++ }
 func (f *fakeSessions) IssueOneTimePassword(context.Context, *session.Session, string) (secret.Text, error) {
 	return secret.Text{}, nil
@@ -239,7 +285,7 @@ func newTestPages(t *testing.T, origin string) (*Pages, *fakeProviders, *fakeSes
 	sessions := newFakeSessions(func() time.Time { return b.now })
 	p, err := New(Options{
 		Config: Config{}.WithDefaults(), Origin: parsed, Origins: []string{origin, origin2}, Contact: "the container team",
-		Providers: chain, Sessions: sessions,
+		Providers: chain, Sessions: sessions, Admin: sessions,
 	})
 	if err != nil {
 		t.Fatal(err)

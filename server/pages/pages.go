@@ -32,6 +32,7 @@ type Sessions interface {
 	IssueOneTimePassword(ctx context.Context, from *session.Session, service string) (secret.Text, error)
 	IssuePAT(ctx context.Context, from *session.Session, pat session.PAT, client session.Client) (*session.Session, error)
 	RevokeProviderToken(id *providers.Identity)
+	HoldsProviderToken(ctx context.Context, id *providers.Identity) (bool, error)
 	Seal(purpose string, plain []byte) ([]byte, error)
 	Open(purpose string, sealed []byte) ([]byte, error)
 }
@@ -39,7 +40,9 @@ type Sessions interface {
 // Admin is the part of [session.Admin] that the pages need.
 type Admin interface {
 	List(ctx context.Context, sel session.Selector) ([]session.Session, error)
+	Inspect(ctx context.Context, token secret.Text) (*session.Session, error)
 	Revoke(ctx context.Context, sel session.Selector, by string) (int, error)
+	RevokeToken(ctx context.Context, token secret.Text, by string) (was *session.Session, ended bool, err error)
 }
 
 // Policy is the part of [policy.Policy] that the pages need.

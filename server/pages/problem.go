@@ -22,7 +22,7 @@ type problem struct {
 }
 
 // Error makes a problem an error, so that a handler can return one.
-func (p problem) Error() string { return "page: " + p.key }
+func (p problem) Error() string { return strings.ReplaceAll(p.key, "_", " ") }
 
 var (
 	errNotFound        = problem{status: http.StatusNotFound, key: "not_found"}
@@ -31,8 +31,12 @@ var (
 	errMalformed       = problem{status: http.StatusBadRequest, key: "malformed"}
 	errCrossOrigin     = problem{status: http.StatusForbidden, key: "cross_origin"}
 
-	errSignInLost   = problem{status: http.StatusBadRequest, key: "sign_in_lost"}    // unknown, used, or of another browser
-	errSignInTooOld = problem{status: http.StatusBadRequest, key: "sign_in_too_old"} // older than signInTTL
+	errSignInLost      = problem{status: http.StatusBadRequest, key: "sign_in_lost"}      // unknown, used, or of another browser
+	errSignInTooOld    = problem{status: http.StatusBadRequest, key: "sign_in_too_old"}   // older than signInTTL
+	errSignInMixedUp   = problem{status: http.StatusBadRequest, key: "sign_in_mixed_up"}  // answered at the callback of another provider
+	errSignInRefused   = problem{status: http.StatusUnauthorized, key: "sign_in_refused"} // such as a code that was used
+	errConsentRefused  = problem{status: http.StatusForbidden, key: "consent_refused"}
+	errProviderRefused = problem{status: http.StatusBadRequest, key: "provider_refused"}
 
 	errRejected     = problem{status: http.StatusUnauthorized, key: "rejected"}
 	errNotAllowed   = problem{status: http.StatusForbidden, key: "not_allowed"}
@@ -68,17 +72,34 @@ func problemOf(err error) problem {
 		found.retryAfter = after
 		return found
 	}
+	if refused, ok := errors.AsType[*providers.AuthorizationError](err); ok {
+		return authorizationProblem(refused.Code)
+	}
 	switch {
 	case errors.Is(err, providers.ErrUnavailable):
 		return errUnavailable
 	case errors.Is(err, providers.ErrRejected) && providers.ReasonOf(err) == providers.RefusedByConfig:
 		return errNotAllowed
+	case errors.Is(err, providers.ErrRejected) && providers.ReasonOf(err) == providers.Unspecified:
+		return errSignInRefused
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine):
 		return errRejected
 	case errors.Is(err, session.ErrRefused):
 		return errSessionEnded
 	}
 	return errInternal
+}
+
+// authorizationProblem returns the problem of an error that a provider sent the browser
+// back with, by its code.
+func authorizationProblem(code string) problem {
+	switch code {
+	case "access_denied":
+		return errConsentRefused
+	case "server_error", "temporarily_unavailable":
+		return errUnavailable
+	}
+	return errProviderRefused
 }
 
 // setHeader sets the header fields of a problem.

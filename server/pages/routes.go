@@ -23,8 +23,13 @@ const routeMe = "me"
 // routesByPath returns the routes. {provider} stands for the name of a provider.
 func routesByPath() map[string]route {
 	return map[string]route{
-		"/":            {methods: handlers{"GET": (*Pages).showHome}},
-		"/login":       {methods: handlers{"GET": (*Pages).showSignIn, "POST": (*Pages).signInByForm}},
+		"/":                          {methods: handlers{"GET": (*Pages).showHome}},
+		"/login":                     {methods: handlers{"GET": (*Pages).showSignIn, "POST": (*Pages).signInByForm}},
+		"/login/{provider}/callback": {methods: handlers{"GET": (*Pages).finishSignIn}},
+
+		"/logout":            {methods: handlers{"GET": (*Pages).showLogout, "POST": (*Pages).logOut}},
+		"/logout/{provider}": {methods: handlers{"POST": (*Pages).logOutByProvider}, crossOrigin: true},
+
 		"/me":          {name: routeMe, methods: handlers{"GET": (*Pages).showMe}},
 		"/me/one-time": {methods: handlers{"POST": (*Pages).makeOneTimePassword}},
 		"/me/revoke":   {methods: handlers{"GET": (*Pages).askRevocation, "POST": (*Pages).revoke}},

@@ -161,12 +161,12 @@ func (p *Pages) checkPassword(ctx context.Context, v *Visit, typed string, passw
 // not tell which login names exist. The error of another failure is returned.
 func (p *Pages) refuseForm(v *Visit, data signInView, err error) (*Response, error) {
 	found := problemOf(err)
-	switch found.key {
-	case errRejected.key, errNotAllowed.key:
+	switch found.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
 		found, data.Refused = errRejected, v.text.get("sign_in.rejected")
-	case errUnavailable.key:
+	case http.StatusServiceUnavailable:
 		data.Refused = v.text.get("sign_in.unavailable")
-	case errTooMany.key:
+	case http.StatusTooManyRequests:
 		data.Refused = v.text.get("sign_in.too_many", int(math.Ceil(found.retryAfter.Minutes())))
 	default:
 		return nil, err
