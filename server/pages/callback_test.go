@@ -11,6 +11,7 @@ import (
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
+	"shorepass/session"
 )
 
 // A person signs in at a provider and is sent to the page that they wanted. The choice is
@@ -26,8 +27,8 @@ func TestCallback(t *testing.T) {
 	if record := b.visit.Record; record.Action != ActionSignIn || record.Provider != "lab" || record.Identity.User != "alice" || record.Session == nil || record.Err != nil {
 		t.Errorf("record %+v", record)
 	}
-	if token := b.cookies["__Host-shorepass"]; sessions.all[token] == nil || len(b.signIns()) != 0 {
-		t.Errorf("cookies %v", b.cookies)
+	if live := sessions.live(); len(live) != 1 || live[0].ID != b.visit.Record.Session.ID || len(b.signIns()) != 0 {
+		t.Errorf("sessions %v, cookies %v", live, b.cookies)
 	}
 	if page := string(b.get("/login").Body); strings.Index(page, "The Lab") > strings.Index(page, "Corp SSO") || !strings.Contains(page, "last used") {
 		t.Errorf("the last choice does not come first:\n%s", page)
@@ -46,8 +47,8 @@ func TestTwoTabs(t *testing.T) {
 			t.Errorf("the back button: %d\n%s", got.Status, got.Body)
 		}
 	}
-	if len(sessions.all) != 1 || sessions.made != 2 {
-		t.Errorf("%d sessions are live of %d, want 1 of 2", len(sessions.all), sessions.made)
+	if live := sessions.live(); len(live) != 1 || live[0].Identity.User != "alice" {
+		t.Errorf("live sessions %v, want that of the last sign-in", live)
 	}
 }
 
@@ -69,14 +70,16 @@ func TestConsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := again.Query()
-	if second.Get("prompt") != "consent" || second.Get("login_hint") != "alice" || second.Get("state") == first.Get("state") || sessions.made != 0 || b.visit.Record.Action != "" {
-		t.Fatalf("the second request is %v; %d sessions; record %+v", second, sessions.made, b.visit.Record)
+	if second.Get("prompt") != "consent" || second.Get("login_hint") != "alice" || second.Get("state") == first.Get("state") || len(sessions.live()) != 0 || b.visit.Record.Action != "" {
+		t.Fatalf("the second request is %v; %d sessions; record %+v", second, len(sessions.live()), b.visit.Record)
 	}
-	if got := finish(b, second); got.Location != "/me" || sessions.made != 1 || len(b.signIns()) != 0 {
-		t.Errorf("without a refresh token after consent: %d to %s, %d sessions", got.Status, got.Location, sessions.made)
+	if got := finish(b, second); got.Location != "/me" || len(sessions.live()) != 1 || len(b.signIns()) != 0 {
+		t.Errorf("without a refresh token after consent: %d to %s, %d sessions", got.Status, got.Location, len(sessions.live()))
 	}
-	sessions.held = true
-	if got := finish(b, b.startAt("/login?provider=sso")); got.Location != "/me" || sessions.made != 2 {
+	chain.answer = nil
+	b.signIn("sso", "code-alice") // with a refresh token, which the person's sign-in has from then on
+	chain.answer = without
+	if got := finish(b, b.startAt("/login?provider=sso")); got.Location != "/me" {
 		t.Errorf("with a token that is held: %d to %s", got.Status, got.Location)
 	}
 }
@@ -109,8 +112,8 @@ func TestCallbackProblems(t *testing.T) {
 			if (got.Header.Get("Retry-After") != "") != (c.status == 503) {
 				t.Errorf("Retry-After %q", got.Header.Get("Retry-After"))
 			}
-			if sessions.made != 0 || len(b.signIns()) != 0 {
-				t.Errorf("%d sessions; cookies %v", sessions.made, b.cookies)
+			if len(sessions.live()) != 0 || len(b.signIns()) != 0 {
+				t.Errorf("%d sessions; cookies %v", len(sessions.live()), b.cookies)
 			}
 			if record := b.visit.Record; record.Action != ActionSignIn || record.Err != c.err {
 				t.Errorf("record %+v", record)
@@ -135,21 +138,23 @@ func TestCallbackWithoutStore(t *testing.T) {
 func TestSignInCookie(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		spoil func(b *browser, p *Pages, s *fakeSessions, cookie string)
+		spoil func(b *browser, p *Pages, s *testSessions, cookie string)
 		title string
 	}{
-		{"eleven minutes later", func(b *browser, _ *Pages, _ *fakeSessions, _ string) { b.now = b.now.Add(11 * time.Minute) }, "took too long"},
-		{"no cookie", func(b *browser, _ *Pages, _ *fakeSessions, name string) { delete(b.cookies, name) }, "cannot be finished"},
-		{"of a key no longer in the ring", func(_ *browser, p *Pages, s *fakeSessions, _ string) { p.Sessions = newFakeSessionsWithKey(s.now, 2) }, "cannot be finished"},
-		{"damaged", func(b *browser, _ *Pages, _ *fakeSessions, name string) { b.cookies[name] = b.cookies[name][1:] }, "cannot be finished"},
-		{"not base64", func(b *browser, _ *Pages, _ *fakeSessions, name string) { b.cookies[name] = "%%%" }, "cannot be finished"},
-		{"too large", func(b *browser, _ *Pages, _ *fakeSessions, name string) { b.cookies[name] = strings.Repeat("a", 5000) }, "cannot be finished"},
-		{"of a future version", func(b *browser, p *Pages, _ *fakeSessions, name string) {
+		{"eleven minutes later", func(b *browser, _ *Pages, _ *testSessions, _ string) { b.now = b.now.Add(11 * time.Minute) }, "took too long"},
+		{"no cookie", func(b *browser, _ *Pages, _ *testSessions, name string) { delete(b.cookies, name) }, "cannot be finished"},
+		{"of a key no longer in the ring", func(_ *browser, p *Pages, s *testSessions, _ string) {
+			p.Sessions = newTestSessions(s.t, &fakeProviders{}, session.NewSealKey())
+		}, "cannot be finished"},
+		{"damaged", func(b *browser, _ *Pages, _ *testSessions, name string) { b.cookies[name] = b.cookies[name][1:] }, "cannot be finished"},
+		{"not base64", func(b *browser, _ *Pages, _ *testSessions, name string) { b.cookies[name] = "%%%" }, "cannot be finished"},
+		{"too large", func(b *browser, _ *Pages, _ *testSessions, name string) { b.cookies[name] = strings.Repeat("a", 5000) }, "cannot be finished"},
+		{"of a future version", func(b *browser, p *Pages, _ *testSessions, name string) {
 			s := p.openSignIn(b.cookies[name])
 			s.Version++
 			b.cookies[name], _ = p.sealSignIn(s)
 		}, "cannot be finished"},
-		{"of another sign-in", func(b *browser, p *Pages, _ *fakeSessions, name string) {
+		{"of another sign-in", func(b *browser, p *Pages, _ *testSessions, name string) {
 			s := p.openSignIn(b.cookies[name])
 			s.State = s.State[:12] + randomText()[12:]
 			b.cookies[name], _ = p.sealSignIn(s)
@@ -160,8 +165,8 @@ func TestSignInCookie(t *testing.T) {
 			sent := b.startAt("/login?provider=sso")
 			c.spoil(b, p, sessions, b.signIns()[0])
 			got := b.get("/login/sso/callback?code=code-alice&state=" + sent.Get("state"))
-			if got.Status != http.StatusBadRequest || !has(got, c.title) || sessions.made != 0 {
-				t.Errorf("status %d, %d sessions\n%s", got.Status, sessions.made, got.Body)
+			if got.Status != http.StatusBadRequest || !has(got, c.title) || len(sessions.live()) != 0 {
+				t.Errorf("status %d, %d sessions\n%s", got.Status, len(sessions.live()), got.Body)
 			}
 		})
 	}

@@ -26,6 +26,10 @@ const (
 	// signInTTL is how long a sign-in may take.
 	signInTTL = 10 * time.Minute
 
+	// maxAge is sent as max_age: a session is fresh for as long after the person
+	// authenticated, so that one which begins is fresh.
+	maxAge = 10 * time.Minute
+
 	// maxSignIns bounds the sign-ins in progress of a browser, such as in several tabs.
 	maxSignIns = 4
 
@@ -54,7 +58,7 @@ func (p *Pages) request(s *pendingSignIn) providers.AuthorizationRequest {
 	return providers.AuthorizationRequest{
 		RedirectURI: p.url("/login/" + s.Provider + "/callback"),
 		State:       s.State, Nonce: s.Nonce, Verifier: secret.New(s.Verifier),
-		LoginHint: s.Hint, Consent: s.Consent, MaxAge: freshness,
+		LoginHint: s.Hint, Consent: s.Consent, MaxAge: maxAge,
 	}
 }
 

@@ -2,14 +2,14 @@ package pages
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,17 +17,15 @@ import (
 	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
+	"shorepass/session/sqlite"
 )
 
 // origin is the https URL of the pages in tests; origin2 is their second name.
 const origin, origin2 = "https://auth.corp.example", "https://auth-old.corp.example"
 
-// began is the time at which tests begin.
-var began = time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
-
 // browser is a browser in a test: it keeps cookies as RFC 6265 says, for one origin.
 type browser struct {
-	t       *testing.T
+	t       testing.TB
 	pages   *Pages
 	now     time.Time
 	cookies map[string]string
@@ -35,8 +33,8 @@ type browser struct {
 	visit   *Visit      // the last one
 }
 
-func newBrowser(t *testing.T, p *Pages) *browser {
-	return &browser{t: t, pages: p, now: began, cookies: map[string]string{}, header: http.Header{}}
+func newBrowser(t testing.TB, p *Pages) *browser {
+	return &browser{t: t, pages: p, cookies: map[string]string{}, header: http.Header{}}
 }
 
 // get requests a path with its query.
@@ -180,109 +178,103 @@ func (f *fakeProviders) VerifyLogoutToken(_ context.Context, provider string, to
 	return nil, fmt.Errorf("%w: forged", providers.ErrRejected)
 }
 
-// fakeSessions keeps sessions in memory.
-type fakeSessions struct {
-	now     func() time.Time
-	all     map[string]*session.Session // by token
-	made    int
-	revoked int              // tokens of providers
-	held    bool             // a token of the provider is stored
-	sel     session.Selector // of the last revocation
+// The part of a chain that sessions need. Each login has a sign-in of its own at the lab
+// alone.
+func (*fakeProviders) Revalidate(_ context.Context, id *providers.Identity) (*providers.Identity, error) {
+	return id, nil
+}
+func (*fakeProviders) Fingerprint(provider string) string            { return "fp-" + provider }
+func (*fakeProviders) PerSignIn(provider string) bool                { return provider == "lab" }
+func (*fakeProviders) RevokeWhen(string) (when providers.RevokeWhen) { return when }
+func (*fakeProviders) Reauthenticate(string) time.Duration           { return 0 }
+func (*fakeProviders) Forget(func(*providers.Identity) bool)         {}
+func (*fakeProviders) RevokeRefreshToken(context.Context, string, secret.Text) error {
+	return nil
+}
+
+// testSessions are the real sessions in SQLite, whose store can be down.
+type testSessions struct {
+	*session.Sessions
+	*session.Admin
+
+	t       testing.TB
 	down    error
-	aead    cipher.AEAD
+	revoked int              // refresh tokens of providers
+	sel     session.Selector // of the last revocation
 }
 
-func newFakeSessions(now func() time.Time) *fakeSessions { return newFakeSessionsWithKey(now, 1) }
-
-func newFakeSessionsWithKey(now func() time.Time, key byte) *fakeSessions {
-	block, err := aes.NewCipher(append(make([]byte, 31), key))
+func newTestSessions(t testing.TB, chain session.Providers, key secret.Text) *testSessions {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "data", "shorepass.db"))
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
+	cfg := session.Config{SealKey: key}.WithDefaults()
+	sessions, err := session.New(t.Context(), cfg, store, chain, slog.New(slog.DiscardHandler))
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	return &fakeSessions{now: now, all: map[string]*session.Session{}, aead: aead}
+	t.Cleanup(func() {
+		if err := sessions.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &testSessions{Sessions: sessions, Admin: sessions.Admin(), t: t}
 }
 
-func (f *fakeSessions) Seal(purpose string, plain []byte) ([]byte, error) {
-	return f.aead.Seal(nil, nil, plain, []byte(purpose)), nil
-}
-
-func (f *fakeSessions) Open(purpose string, sealed []byte) ([]byte, error) {
-	return f.aead.Open(nil, nil, sealed, []byte(purpose))
-}
-
-func (f *fakeSessions) Redeem(_ context.Context, token secret.Text, _ string, _ session.Client, _ ...session.Kind) (*session.Session, error) {
-	if f.down != nil {
-		return nil, f.down
+// live returns the live sessions of browsers.
+func (s *testSessions) live() []session.Session {
+	s.t.Helper()
+	all, err := s.Admin.List(context.Background(), session.Selector{Kind: session.KindBrowser})
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	if found := f.all[token.Reveal()]; found != nil {
-		return found, nil
+	return all
+}
+
+func (s *testSessions) Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error) {
+	if s.down != nil {
+		return nil, s.down
 	}
-	return nil, session.ErrRefused
+	return s.Sessions.Redeem(ctx, token, service, client, kinds...)
 }
 
-func (f *fakeSessions) IssueBrowser(_ context.Context, id *providers.Identity, _ string, replaced secret.Text, client session.Client) (*session.Session, error) {
-	if f.down != nil {
-		return nil, f.down
+func (s *testSessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, old secret.Text, client session.Client) (*session.Session, error) {
+	if s.down != nil {
+		return nil, s.down
 	}
-	delete(f.all, replaced.Reveal())
-	f.made++
-	copied := *id
-	if copied.AuthTime.IsZero() {
-		copied.AuthTime = f.now()
+	return s.Sessions.IssueBrowser(ctx, id, sid, old, client)
+}
+
+func (s *testSessions) RevokeProviderToken(id *providers.Identity) {
+	s.revoked++
+	s.Sessions.RevokeProviderToken(id)
+}
+
+func (s *testSessions) Revoke(ctx context.Context, sel session.Selector, by string) (int, error) {
+	s.sel = sel
+	if s.down != nil {
+		return 0, s.down
 	}
-	made := &session.Session{
-		ID: fmt.Sprint("s", f.made), Kind: session.KindBrowser, Identity: &copied, LoginName: client.LoginName,
-		Created: f.now(), Expires: f.now().Add(24 * time.Hour), Token: secret.New(fmt.Sprint("sp_w_", f.made)),
+	return s.Admin.Revoke(ctx, sel, by)
+}
+
+func (s *testSessions) RevokeToken(ctx context.Context, token secret.Text, by string) (*session.Session, bool, error) {
+	if s.down != nil {
+		return nil, false, s.down
 	}
-	f.all[made.Token.Reveal()] = made
-	return made, nil
-}
-
-func (f *fakeSessions) HoldsProviderToken(context.Context, *providers.Identity) (bool, error) {
-	return f.held, f.down
-}
-
-func (f *fakeSessions) List(context.Context, session.Selector) ([]session.Session, error) {
-	return nil, f.down
-}
-
-func (f *fakeSessions) Inspect(ctx context.Context, token secret.Text) (*session.Session, error) {
-	return f.Redeem(ctx, token, "", session.Client{})
-}
-
-func (f *fakeSessions) Revoke(_ context.Context, sel session.Selector, _ string) (int, error) {
-	f.sel = sel
-	return 1, f.down
-}
-
-func (f *fakeSessions) RevokeToken(ctx context.Context, token secret.Text, _ string) (*session.Session, bool, error) {
-	was, err := f.Redeem(ctx, token, "", session.Client{})
-	delete(f.all, token.Reveal())
-	return was, err == nil, err
-}
-
-func (f *fakeSessions) RevokeProviderToken(*providers.Identity) { f.revoked++ }
-func (f *fakeSessions) IssueOneTimePassword(context.Context, *session.Session, string) (secret.Text, error) {
-	return secret.Text{}, nil
-}
-func (f *fakeSessions) IssuePAT(context.Context, *session.Session, session.PAT, session.Client) (*session.Session, error) {
-	return nil, nil
+	return s.Admin.RevokeToken(ctx, token, by)
 }
 
 // newTestPages returns pages with two providers and the form, and a browser.
-func newTestPages(t *testing.T, origin string) (*Pages, *fakeProviders, *fakeSessions, *browser) {
+func newTestPages(t testing.TB, origin string) (*Pages, *fakeProviders, *testSessions, *browser) {
 	t.Helper()
 	parsed, err := url.Parse(origin)
 	if err != nil {
 		t.Fatal(err)
 	}
 	chain := &fakeProviders{offered: []providers.BrowserProvider{{Name: "sso", Label: "Corp SSO"}, {Name: "lab", Label: "The Lab"}}, form: true}
-	var b *browser
-	sessions := newFakeSessions(func() time.Time { return b.now })
+	sessions := newTestSessions(t, chain, secret.Text{})
 	p, err := New(Options{
 		Config: Config{}.WithDefaults(), Origin: parsed, Origins: []string{origin, origin2}, Contact: "the container team",
 		Providers: chain, Sessions: sessions, Admin: sessions,
@@ -290,6 +282,7 @@ func newTestPages(t *testing.T, origin string) (*Pages, *fakeProviders, *fakeSes
 	if err != nil {
 		t.Fatal(err)
 	}
-	b = newBrowser(t, p)
+	b := newBrowser(t, p)
+	b.now = sessions.Sessions.Now()
 	return p, chain, sessions, b
 }

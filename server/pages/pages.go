@@ -50,6 +50,12 @@ type Policy interface {
 	Decide(policy.Request) policy.Decision
 }
 
+var (
+	_ Providers = (*providers.Chain)(nil)
+	_ Sessions  = (*session.Sessions)(nil)
+	_ Admin     = (*session.Admin)(nil)
+)
+
 // Service is a registry for which people sign in.
 type Service struct {
 	Name  string

@@ -191,10 +191,6 @@ func (p *Pages) beginSession(ctx context.Context, v *Visit, signedIn *providers.
 	return redirect(p.routePath(to)), nil
 }
 
-// freshness is how long after a person authenticated their browser session can make other
-// tokens.
-const freshness = 10 * time.Minute
-
 // signInNeeded is the error of a visit that needs a browser session, or a fresh one.
 type signInNeeded struct {
 	stale *session.Session // the session that is not fresh; nil where there is none
@@ -227,22 +223,16 @@ func (p *Pages) signedIn(ctx context.Context, v *Visit) (*session.Session, error
 	return found, nil
 }
 
-// fresh is signedIn for what only a fresh session may do: its person authenticated within
-// the last ten minutes, by the session's own auth_time.
+// fresh is signedIn for what only a fresh session may do ([session.Session.Fresh]).
 func (p *Pages) fresh(ctx context.Context, v *Visit) (*session.Session, error) {
 	found, err := p.signedIn(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	if !isFresh(found, v.Now) {
+	if !found.Fresh(v.Now) {
 		return nil, &signInNeeded{stale: found}
 	}
 	return found, nil
-}
-
-// isFresh reports whether the person of a browser session authenticated just now.
-func isFresh(s *session.Session, now time.Time) bool {
-	return now.Sub(s.Identity.AuthTime) <= freshness
 }
 
 // askSignIn answers a visit that needs a sign-in, which returns to the same page. A

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"shorepass/providers"
+	"shorepass/session"
 	"shorepass/throttle"
 )
 
@@ -148,12 +149,12 @@ func TestSignInByForm(t *testing.T) {
 				t.Errorf("record %+v", record)
 			}
 			if c.status == http.StatusSeeOther {
-				if got.Location != "/me" || sessions.made != 1 || record.Session.LoginName != "alice" || record.Identity.User != "alice" {
+				if got.Location != "/me" || len(sessions.live()) != 1 || record.Session.LoginName != "alice" || record.Identity.User != "alice" {
 					t.Errorf("to %s, record %+v", got.Location, record)
 				}
 				return
 			}
-			if sessions.made != 0 || b.cookies["__Host-shorepass"] != "" {
+			if len(sessions.live()) != 0 || b.cookies["__Host-shorepass"] != "" {
 				t.Error("a session was made")
 			}
 			if after := got.Header.Get("Retry-After"); (after != "") != (c.status == 429 || c.status == 503) {
@@ -169,7 +170,7 @@ func TestSignInByForm(t *testing.T) {
 // A visit that needs a session returns to its own page after the sign-in; a POST does
 // nothing and says so. What needs a fresh session asks its provider, or the form, again.
 func TestSignInNeeded(t *testing.T) {
-	p, chain, sessions, b := newTestPages(t, origin)
+	p, _, sessions, b := newTestPages(t, origin)
 	did := 0
 	p.routes["/me"] = route{name: "me", methods: handlers{"GET": func(p *Pages, ctx context.Context, v *Visit) (*Response, error) {
 		_, err := p.signedIn(ctx, v)
@@ -207,20 +208,20 @@ func TestSignInNeeded(t *testing.T) {
 	if got := b.post("/me/tokens/new"); got.Status != 401 || !has(got, "Nothing was done") || !has(got, `href="/login?hint=alice&amp;to=new-token"`) {
 		t.Errorf("%d\n%s", got.Status, got.Body)
 	}
-	for _, one := range sessions.all {
-		one.Identity.Provider = "lab"
-	}
-	expect(b.get("/me/tokens/new"), 303, "/login?hint=alice&provider=lab&to=new-token")
+	b.signIn("lab", "code-alice")
+	expect(b.get("/me/tokens/new"), 303, "/login?provider=lab&to=new-token")
 
-	clear(sessions.all) // revoked
+	if _, err := sessions.Revoke(t.Context(), session.Selector{User: "alice"}, "a test"); err != nil {
+		t.Fatal(err)
+	}
 	if got := b.post("/me/tokens/new"); got.Status != 401 || !has(got, "so nothing was done") || b.cookies["__Host-shorepass"] != "" {
 		t.Errorf("%d %v\n%s", got.Status, b.cookies, got.Body)
 	}
 	if did != 1 {
 		t.Errorf("%d POSTs did something, want 1", did)
 	}
-	chain.down, sessions.down = nil, providers.ErrUnavailable
-	b.cookies["__Host-shorepass"] = "sp_w_1"
+	b.signIn("lab", "code-alice")
+	sessions.down = providers.ErrUnavailable
 	if got := b.get("/me"); got.Status != 503 || b.cookies["__Host-shorepass"] == "" {
 		t.Errorf("the store is down: %d %v", got.Status, b.cookies)
 	}
