@@ -45,7 +45,7 @@ func TestAssets(t *testing.T) {
 			t.Errorf("%s: status %d, %v", other, got.Status, got.Header)
 		}
 	}
-	for _, path := range []string{"/login/style-", "/login/style-a/b.css", "/login/style.css", "/login/logo-/callback"} {
+	for _, path := range []string{"/login/style-", "/login/style-a/b.css", "/login/style.css"} {
 		if p.Has(path) {
 			t.Errorf("%s is the path of a page", path)
 		}

@@ -36,6 +36,19 @@ type sample struct {
 var samples = []sample{
 	{"problem", func(p *Pages, v *Visit) *Response { return p.Problem(v, providers.ErrUnavailable) }},
 	{"problem-lost", func(p *Pages, v *Visit) *Response { return p.Problem(v, errNotFound) }},
+	{"logout", func(p *Pages, v *Visit) *Response {
+		return p.page(v, 200, "logout", view{Title: v.text.get("logout.title"), Person: "alice", Data: logoutView{Provider: "Corporate account"}})
+	}},
+	{"signedout", func(p *Pages, v *Visit) *Response { return p.signedOutPage(v, signedOutView{}) }},
+	{"signedout-there", func(p *Pages, v *Visit) *Response {
+		return p.signedOutPage(v, signedOutView{"Corporate account", "https://idp.corp.example/logout?client_id=registry"})
+	}},
+	{"signedout-unreachable", func(p *Pages, v *Visit) *Response {
+		return p.signedOutPage(v, signedOutView{Provider: "Corporate account"})
+	}},
+	{"forward", func(p *Pages, v *Visit) *Response {
+		return p.page(v, 200, "forward", view{Title: v.text.get("signed_out.title"), Data: forwardView{"Corporate account", "https://idp.corp.example/logout?client_id=registry"}})
+	}},
 	{"signin", func(p *Pages, v *Visit) *Response {
 		return p.page(v, 200, "signin", view{Title: v.text.get("sign_in.title"), Data: signInView{
 			Providers: []providerChoice{{Label: "Corporate account", URL: "/login?provider=sso", Last: true}, {Label: "Partners of Example Corp (Keycloak)", URL: "/login?provider=partners"}}, Form: true,
