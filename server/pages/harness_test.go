@@ -53,7 +53,7 @@ func (b *browser) do(method, target string, form url.Values) *Response {
 	b.t.Helper()
 	r := httptest.NewRequest(method, target, nil)
 	r.Header = b.header.Clone()
-	if r.Header.Get("Sec-Fetch-Site") == "" {
+	if r.Header["Sec-Fetch-Site"] == nil {
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 	}
 	for name, value := range b.cookies {
@@ -111,7 +111,9 @@ type fakeProviders struct {
 	form    bool
 	down    error
 	request providers.AuthorizationRequest // the last
-	answer  func(providers.AuthorizationResponse) (*providers.SignedIn, error)
+
+	redeemed int // number of codes
+	answer   func(providers.AuthorizationResponse) (*providers.SignedIn, error)
 
 	logoutTokens map[string]*providers.LogoutToken
 }
@@ -135,6 +137,7 @@ func (f *fakeProviders) AuthorizationURL(_ context.Context, provider string, r p
 }
 
 func (f *fakeProviders) SignIn(_ context.Context, provider string, r providers.AuthorizationResponse) (*providers.SignedIn, error) {
+	f.redeemed++
 	if f.down != nil {
 		return nil, f.down
 	}

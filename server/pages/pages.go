@@ -99,8 +99,10 @@ func (p *Pages) Serve(ctx context.Context, v *Visit) *Response {
 	v.text = languageOf(v.Request.Header.Get("Accept-Language"))
 	response, err := p.serve(ctx, v)
 	if err != nil {
-		v.Record.Err = err
 		response = p.errorPage(v, err)
+	}
+	if err != nil && response.Status >= http.StatusBadRequest { // not a redirect to the sign-in page
+		v.Record.Err = err
 	}
 	return p.finish(v, response)
 }
