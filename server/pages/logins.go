@@ -16,6 +16,7 @@ type loginView struct {
 	ID      string
 	What    string // "docker login", "Access token laptop"
 	Where   string // the host of its service; empty for every service
+	Limits  string // what it is good for at most; empty for everything
 	Client  string // what made it: "docker 28.5 on Linux"
 	Address string // from which it was made
 	Made    moment
@@ -52,7 +53,7 @@ func (p *Pages) logins(ctx context.Context, web *session.Session) (live, ended [
 // login returns the view of a session.
 func (p *Pages) login(t *texts, one, web *session.Session, now time.Time) loginView {
 	l := loginView{
-		ID: one.ID, What: t.kindOf(one), Where: p.host(one.Service), Client: t.describeClient(one.Client), Address: addressText(one.Client),
+		ID: one.ID, What: t.kindOf(one), Where: p.host(one.Service), Limits: p.describeLimits(t, one.Limits), Client: t.describeClient(one.Client), Address: addressText(one.Client),
 		Made: t.moment(one.Created, now), Ends: t.moment(one.Expires, now), Current: one.ID == web.ID,
 	}
 	switch {

@@ -30,9 +30,10 @@ func routesByPath() map[string]route {
 		"/logout":            {methods: handlers{"GET": (*Pages).showLogout, "POST": (*Pages).logOut}},
 		"/logout/{provider}": {methods: handlers{"POST": (*Pages).logOutByProvider}, crossOrigin: true},
 
-		"/me":          {name: routeMe, methods: handlers{"GET": (*Pages).showMe}},
-		"/me/one-time": {methods: handlers{"POST": (*Pages).makeOneTimePassword}},
-		"/me/revoke":   {methods: handlers{"GET": (*Pages).askRevocation, "POST": (*Pages).revoke}},
+		"/me":           {name: routeMe, methods: handlers{"GET": (*Pages).showMe}},
+		"/me/one-time":  {methods: handlers{"POST": (*Pages).makeOneTimePassword}},
+		"/me/new-token": {name: "new-token", methods: handlers{"GET": (*Pages).showTokenForm, "POST": (*Pages).makeToken}},
+		"/me/revoke":    {methods: handlers{"GET": (*Pages).askRevocation, "POST": (*Pages).revoke}},
 	}
 }
 

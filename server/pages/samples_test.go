@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
 )
@@ -73,11 +74,30 @@ var samples = []sample{
 	{"revoke-nothing", func(p *Pages, v *Visit) *Response {
 		return p.samplePage(v, "revoke", v.text.get("revoke.title.others"), revokeView{Session: revokeOthers})
 	}},
+	{"newtoken", func(p *Pages, v *Visit) *Response {
+		return p.tokenFormPage(v, sampleWeb, http.StatusOK, tokenFormView{Form: tokenForm{Pull: true, Lifetime: p.defaultLifetime()}})
+	}},
+	{"newtoken-faults", func(p *Pages, v *Visit) *Response {
+		form := tokenForm{Name: "build server", Repositories: "team/app\nregistry.corp.example/Team:latest", Lifetime: untilDate, Date: "2025-01-01"}
+		_, faults := p.checkToken(v.text, form, v.Now)
+		faults.Form = v.text.get("token.too_many")
+		return p.tokenFormPage(v, sampleWeb, http.StatusBadRequest, tokenFormView{Form: form, Errors: faults})
+	}},
+	{"token", func(p *Pages, v *Visit) *Response {
+		limits := tokenLimits{Services: []string{"eu"}, Repositories: []string{"containers/base-images/**", "team/app"}, Actions: []string{"pull", "push"}}
+		return p.tokenPage(v, sampleWeb, tokenForm{Service: "eu"}, &session.Session{
+			Label: "Nightly build of the container base images on build-7", Limits: limits.text(), Expires: v.Now.Add(90 * 24 * time.Hour),
+			Token: secret.New("sp_p_" + strings.Repeat("q8vY3kZ0", 6)),
+		})
+	}},
 	{"me", sampleMe},
 	{"me-first", func(p *Pages, v *Visit) *Response {
 		return p.samplePage(v, "me", v.text.get("me.title"), p.sampleMeView(v, 1))
 	}},
 }
+
+// sampleWeb is the browser's session of the person of the samples.
+var sampleWeb = &session.Session{Identity: &providers.Identity{User: "alexandra.montgomery-featherstonehaugh@corp.example"}}
 
 // samplePage returns the page of a template with its data, for the person of the samples.
 func (p *Pages) samplePage(v *Visit, template, title string, data any) *Response {
@@ -151,7 +171,8 @@ const maxPage = 20 << 10
 // stops. With SAMPLES=FOLDER, the pages and their assets are written there, to look at.
 func TestSamples(t *testing.T) {
 	p, err := New(Options{
-		Config: Config{Name: "Example Corp Containers"}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Contact: "the container team, +49 30 1234",
+		Session: session.Config{}.WithDefaults(),
+		Config:  Config{Name: "Example Corp Containers"}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Contact: "the container team, +49 30 1234",
 		Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example", "r.corp.example"}}, {Name: "eu", Hosts: []string{"containers.production.eu-central.corp.example:5000"}}},
 	})
 	if err != nil {

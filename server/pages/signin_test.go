@@ -176,7 +176,7 @@ func TestSignInNeeded(t *testing.T) {
 		_, err := p.signedIn(ctx, v)
 		return redirect("/seen"), err
 	}}}
-	p.routes["/me/tokens/new"] = route{name: "new-token", methods: handlers{
+	p.routes["/me/new-token"] = route{name: "new-token", methods: handlers{
 		"GET": func(p *Pages, ctx context.Context, v *Visit) (*Response, error) {
 			_, err := p.fresh(ctx, v)
 			return redirect("/seen"), err
@@ -196,25 +196,25 @@ func TestSignInNeeded(t *testing.T) {
 		}
 	}
 	expect(b.get("/me"), 303, "/login?to=me")
-	expect(b.get("/me/tokens/new"), 303, "/login?to=new-token")
-	expect(b.post("/me/tokens/new"), 401, "")
+	expect(b.get("/me/new-token"), 303, "/login?to=new-token")
+	expect(b.post("/me/new-token"), 401, "")
 
-	expect(b.post("/login", "login", "alice", "password", "right", "to", "new-token"), 303, "/me/tokens/new")
+	expect(b.post("/login", "login", "alice", "password", "right", "to", "new-token"), 303, "/me/new-token")
 	expect(b.get("/me"), 303, "/seen")
-	expect(b.post("/me/tokens/new"), 303, "/done")
+	expect(b.post("/me/new-token"), 303, "/done")
 	b.now = b.now.Add(10*time.Minute + time.Second)
 	expect(b.get("/me"), 303, "/seen")
-	expect(b.get("/me/tokens/new"), 303, "/login?hint=alice&to=new-token")
-	if got := b.post("/me/tokens/new"); got.Status != 401 || !has(got, "Nothing was done") || !has(got, `href="/login?hint=alice&amp;to=new-token"`) {
+	expect(b.get("/me/new-token"), 303, "/login?hint=alice&to=new-token")
+	if got := b.post("/me/new-token"); got.Status != 401 || !has(got, "Nothing was done") || !has(got, `href="/login?hint=alice&amp;to=new-token"`) {
 		t.Errorf("%d\n%s", got.Status, got.Body)
 	}
 	b.signIn("lab", "code-alice")
-	expect(b.get("/me/tokens/new"), 303, "/login?provider=lab&to=new-token")
+	expect(b.get("/me/new-token"), 303, "/login?provider=lab&to=new-token")
 
 	if _, err := sessions.Revoke(t.Context(), session.Selector{User: "alice"}, "a test"); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.post("/me/tokens/new"); got.Status != 401 || !has(got, "so nothing was done") || b.cookies["__Host-shorepass"] != "" {
+	if got := b.post("/me/new-token"); got.Status != 401 || !has(got, "so nothing was done") || b.cookies["__Host-shorepass"] != "" {
 		t.Errorf("%d %v\n%s", got.Status, b.cookies, got.Body)
 	}
 	if did != 1 {

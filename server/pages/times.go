@@ -59,3 +59,13 @@ func (t *texts) count(key string, n int) string {
 	}
 	return t.get(key+".many", n)
 }
+
+// length returns a duration in words: "30 days".
+func (t *texts) length(d time.Duration) string {
+	for _, unit := range units {
+		if n := math.Round(float64(d) / float64(unit.length)); n < unit.limit {
+			return t.count("length."+unit.name, int(n))
+		}
+	}
+	return ""
+}
