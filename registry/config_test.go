@@ -145,7 +145,9 @@ func TestHostsAndOrigins(t *testing.T) {
 // TestOneServiceOfAHost: a host is that of one service.
 func TestOneServiceOfAHost(t *testing.T) {
 	services := []Service{{Name: "a", Hosts: []string{"a.example", "both.example:443"}}, {Name: "b", Hosts: []string{"b.example:5000", "both.example"}}, {Name: "c", Hosts: []string{"b.example"}}}
-	got := faultsOf(func(fault func(string, string)) { ValidateServices(Config{Services: []string{"a", "b", "c"}}, services, fault) })
+	got := faultsOf(func(fault func(string, string)) {
+		ValidateServices(Config{Services: []string{"a", "b", "c"}}, services, fault)
+	})
 	want := []string{`service[1].hosts[1]: "both.example" is a host of the service "a" already; a login can be for one service alone, so remove one of the two`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -40,6 +40,12 @@ func newOrigin(r *http.Request, trusted []netip.Prefix) origin {
 	return from
 }
 
+// isFromProxy reports whether the peer of r is a trusted proxy.
+func isFromProxy(r *http.Request, trusted []netip.Prefix) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && contains(trusted, peer.Addr().Unmap().WithZone(""))
+}
+
 // commonClient returns the client that all lists name; ok is false where they
 // differ or there is none. Most proxies append to one of the two headers and pass
 // the other one on unchanged, and the request does not show which. Where the

@@ -80,7 +80,7 @@ func cutClaims(c *cutter, all map[string]string) map[string]string {
 
 // cutTexts cuts every text to maxLongText.
 func (l *auditLine) cutTexts(c *cutter) {
-	texts := []*string{&l.Request, &l.User, &l.Subject, &l.Provider, &l.Method, &l.Account, &l.Address, &l.ClientID, &l.UserAgent,
+	texts := []*string{&l.Request, &l.User, &l.Subject, &l.Provider, &l.Method, &l.ACR, &l.Account, &l.Address, &l.ClientID, &l.UserAgent,
 		&l.Service, &l.TokenType, &l.Session, &l.JTI, &l.Reason, &l.Action}
 	if l.Target != nil {
 		target := *l.Target

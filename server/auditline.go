@@ -11,10 +11,10 @@ import (
 )
 
 // auditLine is one line of the audit log, a JSON object. Its schema is public,
-// version 4 (docs/audit.schema.json): version 2 added groups, groups_omitted, unsure and
-// claims, version 3 denied, version 4 truncated. Names, meanings and order of the fields
-// are stable: a new version may add fields, and texts of reason, and changes none that
-// exist. A line never holds a secret, and is bounded (auditbound.go), as is every text from
+// version 5 (docs/audit.schema.json): version 2 added groups, groups_omitted, unsure and
+// claims, version 3 denied, version 4 truncated, version 5 acr, amr, and the actions of
+// the pages. Names, meanings and order of the fields are stable: a new version may add
+// fields, and texts of action and reason, and changes none that exist. A line never holds a secret, and is bounded (auditbound.go), as is every text from
 // a client.
 type auditLine struct {
 	Time    time.Time `json:"time"`    // when the request began, by the store's clock, which all replicas use
@@ -22,12 +22,14 @@ type auditLine struct {
 	Status  int       `json:"status"`  // of the answer; 401 also where the docker engine gets 403 for it (engine.go)
 
 	// The principal. Unless authenticated, User is "", and Subject, Provider and
-	// Method are left out.
-	User     string `json:"user"`               // the user name
-	Subject  string `json:"subject,omitempty"`  // the provider's id of the account, which never changes
-	Provider string `json:"provider,omitempty"` // name of the provider
-	Method   string `json:"method,omitempty"`   // how the account was authenticated: a providers.Method
-	Account  string `json:"account,omitempty"`  // the login name as typed; of an anonymous request the account parameter
+	// Method are left out; but Provider is that at which a sign-in was refused.
+	User     string   `json:"user"`               // the user name
+	Subject  string   `json:"subject,omitempty"`  // the provider's id of the account, which never changes
+	Provider string   `json:"provider,omitempty"` // name of the provider
+	Method   string   `json:"method,omitempty"`   // how the account was authenticated: a providers.Method
+	ACR      string   `json:"acr,omitempty"`      // the provider's authentication context class at the login
+	AMR      []string `json:"amr,omitempty"`      // its authentication methods there, at most 16
+	Account  string   `json:"account,omitempty"`  // the login name as typed; of an anonymous request the account parameter
 
 	// What rules see of the person. Each field is left out where it is empty.
 	Groups        []string          `json:"groups,omitempty"`         // names of groups that an entry of rules or of server.operators matches, at most 64; with audit.groups = "all" every group
@@ -47,16 +49,16 @@ type auditLine struct {
 	Denied    []string         `json:"denied,omitempty"`     // the rest of asked, which the rules or the token's limits do not grant; left out where no rule was evaluated
 	Rules     []policy.Verdict `json:"rules,omitempty"`      // the rules that matched or failed
 	Omitted   int              `json:"omitted,omitempty"`    // number of entries of Asked, Denied and Rules cut off; only where not authenticated
-	TokenType string           `json:"token_type,omitempty"` // kind of the session that was redeemed: "refresh", "pat", "robot"
+	TokenType string           `json:"token_type,omitempty"` // kind of the session that was redeemed: "refresh", "pat", "robot", "browser"
 	Session   string           `json:"session,omitempty"`    // id of the session that was redeemed or issued
 	JTI       string           `json:"jti,omitempty"`        // of the access token that was issued or introspected
 	Duration  float64          `json:"duration"`             // until the answer, in seconds
 	Reason    string           `json:"reason,omitempty"`     // why the request was refused, or the introspected token is not active
 
 	// Fields of the endpoints other than the token endpoint.
-	Action string       `json:"action,omitempty"` // "revoke" or "introspect"; left out for a token request
-	Target *auditTarget `json:"target,omitempty"` // the session that the request is about, where a token names one
-	Ended  *int         `json:"ended,omitempty"`  // number of sessions that a revocation ended
+	Action string       `json:"action,omitempty"` // "revoke", "introspect", or a pages.Action; left out for a token request
+	Target *auditTarget `json:"target,omitempty"` // the session that the request is about, where a token names one, or that a person made on a page
+	Ended  *int         `json:"ended,omitempty"`  // number of sessions that a revocation or a logout ended
 
 	Truncated int `json:"truncated,omitempty"` // number of entries of lists and of ends of texts that were cut off, since the line would have been too long
 }
@@ -123,6 +125,18 @@ func redactTokens(text string) string {
 
 // maxAuditText bounds a text from a client in an audit line, in bytes.
 const maxAuditText = 256
+
+// maxAMR bounds the authentication methods in an audit line.
+const maxAMR = 16
+
+// auditTexts returns authentication methods as the audit line has them.
+func auditTexts(all []string) []string {
+	var texts []string
+	for _, one := range all[:min(len(all), maxAMR)] {
+		texts = append(texts, auditText(one))
+	}
+	return texts
+}
 
 // auditText returns a text from a client as the audit line has it: with tokens
 // redacted, and truncated to maxAuditText.

@@ -27,13 +27,13 @@ func TestAuditLineSchema(t *testing.T) {
 	}{
 		"every field": {
 			auditLine{
-				Time: time.Unix(0, 1).UTC(), Request: "a", Status: 200, User: "b", Subject: "c", Provider: "d", Method: "e", Account: "f",
+				Time: time.Unix(0, 1).UTC(), Request: "a", Status: 200, User: "b", Subject: "c", Provider: "d", Method: "e", ACR: "7", AMR: []string{"8"}, Account: "f",
 				Groups: []string{"1"}, GroupsOmitted: 2, Unsure: []string{"3"}, Claims: map[string]string{"4": "5"},
 				Address: "g", ClientID: "h", UserAgent: "i", Service: "j", Asked: []string{"k"}, Granted: []string{"l"}, Denied: []string{"6"},
 				Rules: []policy.Verdict{{Rule: "m", Effect: "n", Scope: "o", Actions: []string{"p"}, Fault: "q"}}, Omitted: 1,
 				TokenType: "r", Session: "s", JTI: "t", Duration: 0.5, Reason: "u", Action: "v", Target: &auditTarget{"w", "x", "y", "z"}, Ended: &ended, Truncated: 3,
 			},
-			`{"time":"1970-01-01T00:00:00.000000001Z","request":"a","status":200,"user":"b","subject":"c","provider":"d","method":"e","account":"f",` +
+			`{"time":"1970-01-01T00:00:00.000000001Z","request":"a","status":200,"user":"b","subject":"c","provider":"d","method":"e","acr":"7","amr":["8"],"account":"f",` +
 				`"groups":["1"],"groups_omitted":2,"unsure":["3"],"claims":{"4":"5"},` +
 				`"address":"g","client":"h","user_agent":"i","service":"j","asked":["k"],"granted":["l"],"denied":["6"],` +
 				`"rules":[{"rule":"m","effect":"n","scope":"o","actions":["p"],"fault":"q"}],"omitted":1,` +

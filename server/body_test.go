@@ -34,7 +34,7 @@ func TestLongBodiesAreLimited(t *testing.T) {
 	}
 	b.release()
 	b, r = open(freeBody + 1)
-	if _, err := readForm(httptest.NewRecorder(), r); !errors.Is(err, errTooManyBodies) || new(Generation).wireError(err).status != http.StatusServiceUnavailable {
+	if _, err := readForm(httptest.NewRecorder(), r, maxBody); !errors.Is(err, errTooManyBodies) || new(Generation).wireError(err).status != http.StatusServiceUnavailable {
 		t.Errorf("one long body too many: %v, want %v and 503", err, errTooManyBodies)
 	}
 	b.release()

@@ -10,6 +10,7 @@ import (
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
+	"shorepass/server/pages"
 	"shorepass/session"
 )
 
@@ -21,6 +22,8 @@ var errNoCaller = httpError{status: http.StatusUnauthorized, code: codeUnauthori
 // /oauth/revoke and /oauth/introspect need. Its errors wrap
 // providers.ErrUnavailable, or session.ErrRefused where a token has no session.
 type SessionAdmin interface {
+	pages.Admin
+
 	// ServiceOf returns the service that a token was issued for, whether the token
 	// is valid or not.
 	ServiceOf(ctx context.Context, token secret.Text) (string, error)
@@ -32,10 +35,6 @@ type SessionAdmin interface {
 	// RevokeToken ends the session behind a token. It is idempotent: was is the
 	// session before the call, and ended is false if it had ended already.
 	RevokeToken(ctx context.Context, token secret.Text, by string) (was *session.Session, ended bool, err error)
-
-	// Revoke ends the sessions that sel selects and returns their number. When it
-	// returns, every replica refuses their tokens.
-	Revoke(ctx context.Context, sel session.Selector, by string) (int, error)
 }
 
 // parseCallerCredential parses the credential of a request to /oauth/revoke or

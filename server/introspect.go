@@ -35,7 +35,7 @@ type introspection struct {
 func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
-	params, err := readForm(w, r)
+	params, err := readForm(w, r, maxBody)
 	if err != nil {
 		return err
 	}

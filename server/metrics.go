@@ -3,12 +3,16 @@ package server
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"shorepass/providers"
+	"shorepass/server/pages"
 )
 
 // Metrics are the server's Prometheus metrics, and the registry to which the caller
@@ -19,6 +23,7 @@ type Metrics struct {
 	duration      *prometheus.HistogramVec
 	decisions     *prometheus.CounterVec
 	routes        *prometheus.CounterVec
+	signIns       *prometheus.CounterVec
 	inFlight      prometheus.Gauge
 	handshakes    *prometheus.CounterVec
 	reloads       *prometheus.CounterVec
@@ -54,8 +59,11 @@ func NewMetrics() *Metrics {
 			Name: "shorepass_policy_decisions_total", Help: "Decisions of the rules about requests with a scope, by the provider (none for anonymous requests) and the outcome: granted, partial, or denied where nothing was granted.",
 		}, []string{"provider", "outcome"}),
 		routes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shorepass_http_requests_total", Help: "Requests by route (token, revoke, introspect, version_check, health, ready, metrics, or none where there is nothing at the path) and status.",
+			Name: "shorepass_http_requests_total", Help: "Requests by route (token, pages, revoke, introspect, metadata, version_check, health, ready, metrics, or none where there is nothing at the path) and status.",
 		}, []string{"route", "status"}),
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shorepass_sign_ins_total", Help: "Sign-ins with a browser, by provider (none where none was asked) and outcome: succeeded, refused, unavailable, or failed.",
+		}, []string{"provider", "outcome"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "shorepass_http_requests_in_flight", Help: "Requests that are being answered.",
 		}),
@@ -85,7 +93,7 @@ func NewMetrics() *Metrics {
 	for _, status := range firstStatuses {
 		m.routes.WithLabelValues(routeToken, strconv.Itoa(status))
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.decisions, m.routes, m.inFlight, m.handshakes, m.auditFailures, m.reloads, m.reloaded, m.loadedAt,
+	m.registry.MustRegister(m.requests, m.duration, m.decisions, m.routes, m.signIns, m.inFlight, m.handshakes, m.auditFailures, m.reloads, m.reloaded, m.loadedAt,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
@@ -132,6 +140,34 @@ func (m *Metrics) observe(req *request) {
 	if req.outcome != "" {
 		m.decisions.WithLabelValues(provider, req.outcome).Inc()
 	}
+}
+
+// observeVisit counts a request to a page.
+func (m *Metrics) observeVisit(gen *Generation, done *pages.Record, status int) {
+	m.countRoute(routePages, status)
+	if done.Action != pages.ActionSignIn {
+		return
+	}
+	provider := cmp.Or(providers.NameOf(done.Err), noProvider)
+	if done.Identity != nil {
+		provider = done.Identity.Provider
+	} else if slices.ContainsFunc(gen.Chain.BrowserProviders(), func(p providers.BrowserProvider) bool { return p.Name == done.Provider }) {
+		provider = done.Provider
+	}
+	m.signIns.WithLabelValues(provider, outcomeOf(status)).Inc()
+}
+
+// outcomeOf returns the outcome of a sign-in with that status.
+func outcomeOf(status int) string {
+	switch {
+	case status == http.StatusServiceUnavailable:
+		return "unavailable"
+	case status == http.StatusInternalServerError, status == statusClientClosed:
+		return "failed"
+	case status >= http.StatusBadRequest:
+		return "refused"
+	}
+	return "succeeded"
 }
 
 // countRoute counts a request to an endpoint that is not audited.

@@ -23,11 +23,7 @@ func (s *Server) observed(action string, serve endpoint) func(http.ResponseWrite
 }
 
 func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation, req *request, serve endpoint) {
-	w.Header().Set("X-Request-Id", req.line.Request)
-	if req.origin.spoofed && s.spoofWarned.CompareAndSwap(false, true) {
-		s.log.Warn("an untrusted peer sends X-Forwarded-For or Forwarded, so the client's address is unknown; "+
-			"if the peer is your proxy, add it to server.trusted_proxies", "address", req.line.Address)
-	}
+	s.begin(w, req)
 	defer s.metrics.observe(req)
 	defer s.limitBody(r).release()
 
@@ -43,6 +39,15 @@ func (s *Server) observe(w http.ResponseWriter, r *http.Request, gen *Generation
 	}
 	s.logFailure(r, req, failure)
 	writeError(w, failure.shownByEngine(req.origin.userAgent, len(req.line.Asked) > 0))
+}
+
+// begin tells the client the request's id, and the log of an untrusted proxy.
+func (s *Server) begin(w http.ResponseWriter, req *request) {
+	w.Header().Set("X-Request-Id", req.line.Request)
+	if req.origin.spoofed && s.spoofWarned.CompareAndSwap(false, true) {
+		s.log.Warn("an untrusted peer sends X-Forwarded-For or Forwarded, so the client's address is unknown; "+
+			"if the peer is your proxy, add it to server.trusted_proxies", "address", req.line.Address)
+	}
 }
 
 // answer records the request and then sends body with status 200.

@@ -50,7 +50,7 @@ func parseGet(r *http.Request) (*question, error) {
 }
 
 func parsePost(w http.ResponseWriter, r *http.Request) (*question, error) {
-	params, err := readForm(w, r)
+	params, err := readForm(w, r, maxBody)
 	if err != nil {
 		return nil, err
 	}
@@ -111,20 +111,20 @@ func checkParams(params url.Values, single ...string) error {
 // commonParams are the parameters that every endpoint has, but for scope.
 var commonParams = []string{"service", "client_id", "access_type"}
 
-// readForm reads and parses the body of a POST.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+// readForm reads and parses the body of a POST, of at most limit bytes.
+func readForm(w http.ResponseWriter, r *http.Request, limit int64) (url.Values, error) {
 	const form = "application/x-www-form-urlencoded"
 	if given := r.Header.Get("Content-Type"); given != form { // which is what most clients send
 		if kind, _, err := mime.ParseMediaType(given); err != nil || kind != form {
 			return nil, malformed("the Content-Type of a POST must be " + form)
 		}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	switch {
 	case errors.Is(err, errTooManyBodies):
 		return nil, unavailable(err)
 	case err != nil:
-		return nil, malformed(fmt.Sprintf("the body cannot be read or is longer than %d bytes", maxBody))
+		return nil, malformed(fmt.Sprintf("the body cannot be read or is longer than %d bytes", limit))
 	}
 	params, err := url.ParseQuery(string(body))
 	if err != nil {

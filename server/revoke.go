@@ -44,7 +44,7 @@ type revokeAnswer struct {
 func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request, gen *Generation, req *request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), revokeTimeout)
 	defer cancel()
-	params, err := readForm(w, r)
+	params, err := readForm(w, r, maxBody)
 	if err != nil {
 		return err
 	}

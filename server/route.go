@@ -29,6 +29,7 @@ type route struct {
 // Names of routes. The name of the other audited endpoints is their action.
 const (
 	routeToken = "token"
+	routePages = "pages"
 	routeNone  = "none" // there is nothing at the path
 )
 
@@ -69,8 +70,12 @@ func (r *statusRecorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// ServeHTTP routes a request. It never redirects, since a redirected client drops its
-// credentials or sends them to another server; extra slashes are ignored instead.
+// errNoPath is for a path at which there is nothing.
+var errNoPath = httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"}
+
+// ServeHTTP routes a request. It redirects no request but those of browsers to pages,
+// since a redirected client drops its credentials or sends them to another server; extra
+// slashes are ignored instead.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -85,13 +90,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		found, ok = gen.routes[path.Clean("/"+r.URL.Path)]
 	}
+	if !ok && gen.hasPage(r) {
+		s.servePage(w, r, gen)
+		return
+	}
 	if !ok && isTokenRequest(r) {
 		s.observed("", s.serveWrongPath)(w, r, gen)
 		return
 	}
 	if !ok {
 		s.metrics.countRoute(routeNone, http.StatusNotFound)
-		writeError(w, httpError{status: http.StatusNotFound, code: codeUnsupported, oauth: "invalid_request", message: "there is nothing at this path"})
+		writeError(w, errNoPath)
 		return
 	}
 	if !slices.Contains(found.methods, r.Method) {

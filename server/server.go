@@ -1,6 +1,6 @@
 // Package server is the HTTP layer: the token endpoint (token.go), revocation and
 // introspection (revoke.go, introspect.go, their callers in caller.go), the version
-// check /v2/ (versioncheck.go), health checks and metrics.
+// check /v2/ (versioncheck.go), the HTML pages (page.go), health checks and metrics.
 //
 // [Server.ServeHTTP] routes a request to its endpoint (route.go). A token request is
 // parsed in question.go and handled in token.go; errors.go is the one place that maps
@@ -23,6 +23,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,8 @@ import (
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/registry"
+	"shorepass/server/pages"
+	"shorepass/session"
 )
 
 // Generation is one loaded configuration and what was built from it: everything that
@@ -40,9 +43,17 @@ type Generation struct {
 	Policy *policy.Policy
 	Issuer *registry.Issuer
 
+	Services      []registry.Service // the [[service]] tables
+	PageConfig    pages.Config
+	SessionConfig session.Config // lifetimes that pages show
+
 	// Certificates returns the certificate files in use, whose ends /readyz and
 	// /metrics report. Optional.
 	Certificates func() []certwatch.File
+
+	pages       *pages.Pages // nil where none are served
+	pagesOrigin *url.URL     // at which they are
+	signInURL   string       // of the page at which people sign in; empty where no provider has the grant browser
 
 	routes         map[string]route
 	realms         map[string]string // by the host of each public URL
@@ -71,6 +82,7 @@ type Server struct {
 // Sessions is the part of [session.Sessions] that the server needs; its Admin is
 // [SessionAdmin].
 type Sessions interface {
+	pages.Sessions
 	redeemer      // authenticate.go
 	sessionIssuer // token.go
 	clock         // token.go
@@ -105,6 +117,9 @@ func (s *Server) Reload(gen Generation) error {
 		return err
 	}
 	if gen.realms, err = gen.Config.realms(); err != nil {
+		return err
+	}
+	if err = s.newPages(&gen); err != nil {
 		return err
 	}
 	gen.routes = s.routes(gen.Config.Paths)

@@ -114,5 +114,15 @@ func (c Config) PagesOrigin() (*url.URL, error) {
 	case strings.Trim(u.Path, "/") != "":
 		return nil, fmt.Errorf("people cannot sign in with a browser at %s, since the cookies are those of the whole host; give this server a host name of its own, and make the first URL one without a path", u)
 	}
-	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
+	return originOf(u), nil
+}
+
+// originOf returns the origin of an http or https URL in the form of browsers: in lower
+// case, without the default port (RFC 6454, section 6).
+func originOf(u *url.URL) *url.URL {
+	host := strings.ToLower(u.Host)
+	if u.Port() == hostport.Port(&url.URL{Scheme: u.Scheme}) {
+		host = strings.TrimSuffix(host, ":"+u.Port())
+	}
+	return &url.URL{Scheme: u.Scheme, Host: host}
 }

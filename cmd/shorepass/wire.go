@@ -90,7 +90,10 @@ func (d *daemon) newGeneration(cfg *resolvedConfig) (server.Generation, error) {
 	if err != nil {
 		return server.Generation{}, err
 	}
-	return server.Generation{Config: cfg.Server, Chain: chain, Policy: cfg.Policy, Issuer: issuer}, nil
+	return server.Generation{
+		Config: cfg.Server, Chain: chain, Policy: cfg.Policy, Issuer: issuer,
+		Services: cfg.Services, PageConfig: cfg.Pages, SessionConfig: cfg.Session,
+	}, nil
 }
 
 // newThrottle returns the rate limit of wrong passwords, whose counters replicas share in

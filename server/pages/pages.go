@@ -41,6 +41,9 @@ type Sessions interface {
 type Admin interface {
 	List(ctx context.Context, sel session.Selector) ([]session.Session, error)
 	Inspect(ctx context.Context, token secret.Text) (*session.Session, error)
+
+	// Revoke ends the sessions that sel selects and returns their number. When it
+	// returns, every replica refuses their tokens.
 	Revoke(ctx context.Context, sel session.Selector, by string) (int, error)
 	RevokeToken(ctx context.Context, token secret.Text, by string) (was *session.Session, ended bool, err error)
 }
