@@ -74,6 +74,7 @@ func (p *Pages) startSignIn(ctx context.Context, v *Visit, s pendingSignIn) (*Re
 	s.State, s.Nonce, s.Verifier = randomText(), randomText(), randomText()
 	location, err := p.Providers.AuthorizationURL(ctx, s.Provider, p.request(&s))
 	if err != nil {
+		v.Record.Action, v.Record.Provider = ActionSignIn, s.Provider
 		return nil, err
 	}
 	sealed, err := p.sealSignIn(&s)

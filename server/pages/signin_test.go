@@ -41,6 +41,9 @@ func TestSignInPage(t *testing.T) {
 	if got := b.get("/login"); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" || has(got, "10.0.0.7") {
 		t.Errorf("a provider that is down: %d %v\n%s", got.Status, got.Header, got.Body)
 	}
+	if record := b.visit.Record; record.Action != ActionSignIn || record.Provider != "sso" || record.Err == nil {
+		t.Errorf("record %+v", record)
+	}
 }
 
 // A hint is a login name, or nothing.
