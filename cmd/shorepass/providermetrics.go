@@ -24,7 +24,7 @@ func newProviderMetrics(d *definitions) providerMetrics {
 			"(ok, not_mine, rejected, gone, cannot be asked again, busy: one account asks too much, canceled, unavailable).", "provider", "operation", "outcome"),
 		callDuration: d.add("shorepass_provider_call_duration_seconds", "Time of a call of a provider, by operation, with all that it needed of the network.", "provider", "operation"),
 
-		requestDuration: d.add("shorepass_provider_request_duration_seconds", "Time of a request to a provider over the network, by operation: connect, bind, search at a directory; discovery, keys, token, userinfo, revocation, graph at an OpenID provider.", "provider", "operation"),
+		requestDuration: d.add("shorepass_provider_request_duration_seconds", "Time of a request to a provider over the network, by operation: connect, bind, search at a directory; discovery, keys, token, userinfo, revocation, par (a pushed authorization request), graph at an OpenID provider.", "provider", "operation"),
 		requestErrors:   d.add("shorepass_provider_request_errors_total", "Requests to a provider that got no answer, or one that blames the provider (busy, unavailable, 429, 5xx). A wrong password is none.", "provider", "operation"),
 
 		connections:    d.add("shorepass_provider_pool_connections", "Connections to a directory, by pool (search, bind) and state: in_use or idle.", "provider", "pool", "state"),

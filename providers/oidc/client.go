@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,6 +22,7 @@ import (
 // concurrent use.
 type client struct {
 	cfg      Config
+	key      *clientKey // nil without client_key
 	http     *http.Client
 	requests *latency.Recorder // those to Microsoft Graph included
 }
@@ -37,8 +39,9 @@ func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Te
 	}
 	ctx, cancel := detachedContext(ctx, c.cfg.Timeout)
 	defer cancel()
+	form := url.Values{"token": {refreshToken.Reveal()}, "token_type_hint": {"refresh_token"}}
 	var trace requestTrace
-	req, err := c.revocationRequest(trace.attach(ctx, requestRevocation), m, address, refreshToken)
+	req, err := c.formRequest(trace.attach(ctx, requestRevocation), m, address, form)
 	if err != nil {
 		return err
 	}
@@ -53,14 +56,13 @@ func (c *client) revoke(ctx context.Context, m *metadata, refreshToken secret.Te
 	return nil
 }
 
-// revocationRequest returns the revocation request, which x/oauth2 has not, with
-// the client authenticated as at the token endpoint (RFC 7009, section 2.1).
-func (c *client) revocationRequest(ctx context.Context, m *metadata, address string, refreshToken secret.Text) (*http.Request, error) {
+// formRequest returns a request that x/oauth2 has not, with the client authenticated as
+// at the token endpoint (RFC 7009, section 2.1; RFC 9126, section 2).
+func (c *client) formRequest(ctx context.Context, m *metadata, address string, form url.Values) (*http.Request, error) {
 	config, err := c.oauth2Config(m, address)
 	if err != nil {
 		return nil, err
 	}
-	form := url.Values{"token": {refreshToken.Reveal()}, "token_type_hint": {"refresh_token"}}
 	inHeader := config.Endpoint.AuthStyle == oauth2.AuthStyleInHeader
 	if !inHeader {
 		form.Set("client_id", config.ClientID)
@@ -68,6 +70,11 @@ func (c *client) revocationRequest(ctx context.Context, m *metadata, address str
 	if !inHeader && config.ClientSecret != "" {
 		form.Set("client_secret", config.ClientSecret)
 	}
+	assertion, err := c.assertion(m)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(form, assertion)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
@@ -79,12 +86,28 @@ func (c *client) revocationRequest(ctx context.Context, m *metadata, address str
 	return req, nil
 }
 
+// assertion returns the parameters with a client assertion, none if the client does not
+// authenticate by one.
+func (c *client) assertion(m *metadata) (url.Values, error) {
+	if c.key == nil {
+		return nil, nil
+	}
+	return c.key.assertion(c.cfg, m)
+}
+
 // discoveryMembers are the needed members of a discovery document (OpenID Connect
-// Discovery 1.0, section 3; RFC 8414, section 2; RFC 8705, section 5).
+// Discovery 1.0, section 3; RFC 8414, section 2; RFC 8705, section 5; RFC 9126, section 5;
+// RFC 9207, section 3; OpenID Connect RP-Initiated Logout 1.0, section 2.1, and
+// Back-Channel Logout 1.0, section 2.1).
 var discoveryMembers = schema{
 	"issuer": asText, "token_endpoint": asText, "userinfo_endpoint": asText, "revocation_endpoint": asText,
 	"jwks_uri": asText, "mtls_endpoint_aliases": asSent,
-	"token_endpoint_auth_methods_supported": asTexts, "grant_types_supported": asTexts,
+	"authorization_endpoint": asText, "pushed_authorization_request_endpoint": asText, "end_session_endpoint": asText,
+	"require_pushed_authorization_requests": asSent, "authorization_response_iss_parameter_supported": asSent,
+	"backchannel_logout_supported":     asSent,
+	"code_challenge_methods_supported": asTexts, "response_types_supported": asTexts,
+	"token_endpoint_auth_signing_alg_values_supported": asTexts,
+	"token_endpoint_auth_methods_supported":            asTexts, "grant_types_supported": asTexts,
 	"scopes_supported": asTexts, "id_token_signing_alg_values_supported": asTexts,
 }
 

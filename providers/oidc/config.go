@@ -26,31 +26,63 @@ type Config struct {
 	Discovery string `toml:"discovery"`
 
 	// ClientID is the ID of shorepass's client at the provider. Required with
-	// the grants password and refresh_token.
+	// the grants password, refresh_token and browser.
 	ClientID string `toml:"client_id"`
 
 	// ClientSecret is that client's secret. Optional: without it the client is
-	// public, or authenticates with tls.certificate (RFC 8705).
+	// public, or authenticates with client_key or tls.certificate (RFC 8705).
 	ClientSecret secret.Text `toml:"client_secret"`
 
+	// ClientKey is a PEM file with that client's private key: RSA, EC or Ed25519.
+	// With it the client authenticates by a JWT that it signs (private_key_jwt, RFC
+	// 7523), and needs no secret. "shorepass check --live" prints the public key to
+	// register at the provider, whose key ID is its thumbprint (RFC 7638). If the
+	// file has a certificate too, the JWT names the key by that (x5t#S256), as Entra
+	// ID requires. Optional.
+	ClientKey string `toml:"client_key" path:"read"`
+
 	// AuthStyle is how the client authenticates at the token endpoint:
-	// "client_secret_basic", "client_secret_post" or "none". Optional: the
-	// default is what the provider's discovery document says. It is never found
-	// by trial, because each attempt would be a failed login at the provider.
+	// "client_secret_basic", "client_secret_post", "private_key_jwt" or "none".
+	// Optional: the default is what the provider's discovery document says, or
+	// "private_key_jwt" with client_key. It is never found by trial, because each
+	// attempt would be a failed login at the provider.
 	AuthStyle string `toml:"auth_style"`
 
 	// Grants are the ways to log in: "password" (the corporate password,
-	// without a second factor), "refresh_token" (the provider's refresh token
-	// as the password; it also lets sessions be revalidated), "id_token" (an ID
-	// token as the password, for CI jobs and pods). Required.
+	// without a second factor), "browser" (the person signs in at the provider
+	// with a browser, with whatever factors it asks for), "refresh_token" (the
+	// provider's refresh token as the password; it also lets sessions be
+	// revalidated), "id_token" (an ID token as the password, for CI jobs and
+	// pods). Required.
 	Grants []string `toml:"grants"`
 
 	// Scopes are requested at a login. "offline_access" is requested when the
-	// client asks for an offline token and grants has "refresh_token", if the
-	// provider's scopes_supported has it or is missing. Write it here for a
-	// provider that has it but does not list it. Default ["openid", "profile",
-	// "email"].
+	// client asks for an offline token, and at a sign-in with a browser, where
+	// grants has "refresh_token", if the provider's scopes_supported has it or is
+	// missing. Write it here for a provider that has it but does not list it.
+	// Default ["openid", "profile", "email"].
 	Scopes []string `toml:"scopes"`
+
+	// Label is what the sign-in page calls the provider. Example: "Corp SSO".
+	// Default: name.
+	Label string `toml:"label"`
+
+	// ACRValues are the authentication context classes that a sign-in with a
+	// browser asks for, the preferred one first (acr_values). A provider need not
+	// heed them: a rule that demands one reads auth.acr. Optional.
+	ACRValues []string `toml:"acr_values"`
+
+	// MaxAge is how long ago a person may have authenticated at the provider when
+	// a sign-in with a browser begins (max_age): after that the provider asks for
+	// password and factors again, although the person has a session there. A
+	// sign-in whose auth_time is older is refused. At least "1m". Default: what
+	// the page needs.
+	MaxAge time.Duration `toml:"max_age"`
+
+	// Prompt is what the provider is to ask for at each sign-in with a browser:
+	// "login", "select_account" or "consent", or several of them. Optional: the
+	// provider decides.
+	Prompt []string `toml:"prompt"`
 
 	// Audience are the accepted audiences of an ID token as the password: its
 	// aud claim must contain one of them. Required with the grant id_token.
@@ -190,6 +222,7 @@ const (
 	grantPassword = "password"
 	grantRefresh  = "refresh_token"
 	grantIDToken  = "id_token"
+	grantBrowser  = "browser"
 )
 
 // Values of Config.SignIns.
@@ -203,6 +236,7 @@ const (
 const (
 	authBasic = "client_secret_basic"
 	authPost  = "client_secret_post"
+	authKey   = "private_key_jwt"
 	authNone  = "none"
 )
 
@@ -224,6 +258,18 @@ const maxTimeout = 10 * time.Second
 // minReauthenticate leaves time for the pull or push after a login.
 const minReauthenticate = time.Minute
 
+// minMaxAge leaves time for a person to come back from the provider.
+const minMaxAge = time.Minute
+
+// prompts are the values of Config.Prompt (OpenID Connect Core 1.0, section 3.1.2.1).
+// "none" would refuse a person who is not signed in there.
+var prompts = []string{promptLogin, "select_account", promptConsent}
+
+const (
+	promptLogin   = "login"
+	promptConsent = "consent"
+)
+
 // ClaimNames returns the names of the claims that rules can use.
 func (c Config) ClaimNames() []string { return c.Claims }
 
@@ -241,6 +287,8 @@ func (c Config) Methods() []providers.Method {
 			all = append(all, providers.MethodRefresh)
 		case grantIDToken:
 			all = append(all, providers.MethodIDToken)
+		case grantBrowser:
+			all = append(all, providers.MethodBrowser)
 		}
 	}
 	return all
@@ -266,6 +314,12 @@ func (c Config) WithDefaults() Config {
 		if c.Groups.Claim == "" {
 			c.Groups.Claim = "groups"
 		}
+	}
+	if c.AuthStyle == "" && c.ClientKey != "" {
+		c.AuthStyle = authKey
+	}
+	if c.Label == "" {
+		c.Label = c.Name
 	}
 	if c.Users.Claim == "" {
 		c.Users.Claim = "preferred_username"
@@ -296,3 +350,8 @@ func (c Config) WithDefaults() Config {
 
 // grants reports whether Grants names a grant.
 func (c Config) grants(grant string) bool { return slices.Contains(c.Grants, grant) }
+
+// usesClient reports whether a grant is configured in which our client sends requests.
+func (c Config) usesClient() bool {
+	return c.grants(grantPassword) || c.grants(grantRefresh) || c.grants(grantBrowser)
+}

@@ -25,11 +25,20 @@ const probeTimeout = 1500 * time.Millisecond
 // section 3). It is never changed.
 type metadata struct {
 	token, userinfo, revocation, jwks endpoint
+	authorization, endSession, pushed endpoint
 
-	authMethods []string // token_endpoint_auth_methods_supported
-	grants      []string // grant_types_supported
-	scopes      []string // scopes_supported
-	algorithms  []string // id_token_signing_alg_values_supported
+	authMethods         []string // token_endpoint_auth_methods_supported
+	assertionAlgorithms []string // token_endpoint_auth_signing_alg_values_supported
+	grants              []string // grant_types_supported
+	scopes              []string // scopes_supported
+	algorithms          []string // id_token_signing_alg_values_supported
+	challengeMethods    []string // code_challenge_methods_supported
+	responseTypes       []string // response_types_supported
+
+	requiresPush      bool // require_pushed_authorization_requests
+	promisesIss       bool // authorization_response_iss_parameter_supported
+	backchannelLogout bool // backchannel_logout_supported
+
 	fetchTime   time.Duration
 	fetchedAt   time.Time
 	clockOffset time.Duration // how far the provider's clock is ahead of ours; 0 if unknown
@@ -200,10 +209,24 @@ func parseMetadata(cfg Config, doc members) (*metadata, error) {
 		return hosts.check(name, doc[name])
 	}
 	return &metadata{
-		token:       check("token_endpoint"),
-		userinfo:    check("userinfo_endpoint"),
-		revocation:  check("revocation_endpoint"),
-		jwks:        check("jwks_uri"),
+		token:      check("token_endpoint"),
+		userinfo:   check("userinfo_endpoint"),
+		revocation: check("revocation_endpoint"),
+		jwks:       check("jwks_uri"),
+		pushed:     check("pushed_authorization_request_endpoint"),
+
+		// Browsers go there, without the client's certificate.
+		authorization: hosts.check("authorization_endpoint", doc["authorization_endpoint"]),
+		endSession:    hosts.check("end_session_endpoint", doc["end_session_endpoint"]),
+
+		requiresPush:      doc.isTrue("require_pushed_authorization_requests"),
+		promisesIss:       doc.isTrue("authorization_response_iss_parameter_supported"),
+		backchannelLogout: doc.isTrue("backchannel_logout_supported"),
+
+		challengeMethods:    doc.texts("code_challenge_methods_supported"),
+		responseTypes:       doc.texts("response_types_supported"),
+		assertionAlgorithms: doc.texts("token_endpoint_auth_signing_alg_values_supported"),
+
 		authMethods: doc.texts("token_endpoint_auth_methods_supported"),
 		grants:      doc.texts("grant_types_supported"),
 		scopes:      doc.texts("scopes_supported"),

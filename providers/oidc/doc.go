@@ -6,6 +6,10 @@
 // (section 6); and an ID token (OpenID Connect Core 1.0, section 2), verified
 // here against the provider's published keys.
 //
+// With the grant browser people sign in at the provider itself, by the authorization code
+// grant with PKCE (browser.go has the request, authresponse.go the response), and log out
+// there (logouttoken.go).
+//
 // A request that may have reached the token endpoint is never retried, so one
 // wrong password is one failed login at the provider. An outage is never a wrong
 // password: only an error response about the person or the grant is a rejection

@@ -19,3 +19,12 @@ func UseProxy(p *Provider, proxy *url.URL) {
 
 // LockoutAdvice is what Ping says about an issuer's account lockout.
 func LockoutAdvice(c Config) providers.Findings { return c.lockoutAdvice() }
+
+// DescribeClientKey is what Ping says about the file of client_key.
+func DescribeClientKey(file string) (string, error) {
+	key, err := readClientKey(file)
+	if err != nil {
+		return "", err
+	}
+	return key.String(), nil
+}

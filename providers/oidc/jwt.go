@@ -45,10 +45,14 @@ func passwordRequirements(cfg Config) requirements {
 	return requirements{audience: cfg.Audience, authorizedParties: authorizedParties, asPassword: true, maxAge: cfg.MaxTokenAge}
 }
 
+// idTokenTypes are the types of an ID token.
+var idTokenTypes = []string{"JWT"}
+
 // checkHeader refuses a malformed token, or one of another type, before the
-// costly verification (RFC 8725, sections 3.1 and 3.11).
-func checkHeader(raw string, asPassword bool) error {
-	if asPassword && len(raw) > maxJWT {
+// costly verification (RFC 8725, sections 3.1 and 3.11). types are those of a token
+// that a client sent, which is bounded too; nil for one of the provider's answers.
+func checkHeader(raw string, types []string) error {
+	if types != nil && len(raw) > maxJWT {
 		return fmt.Errorf("it has more than %d bytes", maxJWT)
 	}
 	switch strings.Count(raw, ".") {
@@ -73,12 +77,8 @@ func checkHeader(raw string, asPassword bool) error {
 	if _, ok := header["b64"]; ok {
 		return errors.New("its header has b64")
 	}
-	typ, ok := header["typ"]
-	if !ok || !asPassword {
-		return nil
-	}
-	if name, _ := typ.(string); !strings.EqualFold(name, "JWT") {
-		return errors.New("the typ in its header is not JWT, as an ID token's is")
+	if typ, ok := header["typ"]; ok && types != nil && !isType(typ, types) {
+		return fmt.Errorf("the typ in its header is not %s, as that of such a token is", types[0])
 	}
 	return nil
 }

@@ -130,6 +130,9 @@ func redirectTo(format string) func(http.ResponseWriter, string) {
 // leaves the package, since it may quote the secret.
 func TestEchoingProvider(t *testing.T) {
 	i := oidctest.NewIssuer(t)
+	i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{
+		"require_pushed_authorization_requests": true, "pushed_authorization_request_endpoint": i.URL + pushPath,
+	})))
 	idToken := func(claim string) func(http.ResponseWriter, string) {
 		return func(w http.ResponseWriter, echo string) {
 			claims := map[string]any{claim: echo}
@@ -186,7 +189,7 @@ func TestEchoingProvider(t *testing.T) {
 	for name, mode := range modes {
 		for _, style := range []string{"client_secret_basic", "client_secret_post"} {
 			t.Run(name+" "+style, func(t *testing.T) {
-				for _, path := range []string{oidctest.TokenPath, oidctest.RevocationPath, oidctest.UserinfoPath} {
+				for _, path := range []string{oidctest.TokenPath, oidctest.RevocationPath, oidctest.UserinfoPath, pushPath} {
 					i.Replace(path, func(w http.ResponseWriter, r *http.Request) { mode(w, received(r)) })
 				}
 				checkLeaks(t, i, style)
@@ -200,6 +203,9 @@ func TestEchoingProvider(t *testing.T) {
 	}
 }
 
+// pushPath is the path of the endpoint for pushed authorization requests.
+const pushPath = "/par"
+
 // accessToken is an access token of the provider.
 var accessToken = "access-" + rand.Text() + "=/+"
 
@@ -211,6 +217,7 @@ func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 	p := newProvider(t, i.URL, func(c *oidc.Config) {
 		c.ClientSecret, c.AuthStyle, c.Timeout = secret.New(clientSecret), style, time.Second
 		c.Users.Claim, c.Groups.Claim = "sub", ""
+		c.Grants = append(c.Grants, "browser")
 	})
 	var output bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&output, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -226,7 +233,15 @@ func checkLeaks(t *testing.T, i *oidctest.Issuer, style string) {
 	_, err = chain.Revalidate(t.Context(), &providers.Identity{Provider: "sso", Subject: "s", RefreshToken: secret.New(refreshToken)})
 	fmt.Fprintln(&output, err)
 	fmt.Fprintln(&output, chain.RevokeRefreshToken(t.Context(), "sso", secret.New(refreshToken)))
-	for what, secret := range map[string]string{"password": pass, "refresh token": refreshToken, "client secret": clientSecret, "access token": accessToken} {
+	request, code := newRequest(), rand.Text()
+	_, err = p.AuthorizationURL(t.Context(), request)
+	fmt.Fprintln(&output, err)
+	_, err = redeem(t.Context(), p, request, &url.URL{RawQuery: "code=" + code})
+	fmt.Fprintln(&output, err)
+	for what, secret := range map[string]string{
+		"password": pass, "refresh token": refreshToken, "client secret": clientSecret, "access token": accessToken,
+		"code": code, "code verifier": request.Verifier.Reveal(), "nonce": request.Nonce,
+	} {
 		if piece, ok := leaked(output.String(), secret); ok {
 			t.Errorf("errors or log contain the %s, as %q:\n%s", what, piece, &output)
 		}

@@ -211,20 +211,29 @@ func (m *claimMapper) ruleClaims(sets claimSets) map[string]any {
 }
 
 // authTime returns when the person last authenticated: auth_time if the provider
-// sends it, as a number or as its text, else now.
+// sends it, else now.
 func (m *claimMapper) authTime(sets claimSets) time.Time {
-	now := time.Now()
 	for _, set := range sets {
-		if text, ok := set["auth_time"].(string); ok {
-			seconds, err := strconv.ParseInt(text, 10, 64)
-			if err != nil {
-				continue
-			}
-			set = claimSet{"auth_time": seconds}
-		}
-		if at, ok, err := set.numericDate("auth_time"); err == nil && ok && at.Before(now) {
+		if at, ok := set.authTime(); ok {
 			return at
 		}
 	}
-	return now
+	return time.Now()
+}
+
+// authTime returns the auth_time claim, a number or its text, and whether it is there. One
+// in the future counts as missing.
+func (c claimSet) authTime() (time.Time, bool) {
+	if text, ok := c["auth_time"].(string); ok {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return time.Time{}, false
+		}
+		c = claimSet{"auth_time": seconds}
+	}
+	at, ok, err := c.numericDate("auth_time")
+	if err != nil || !ok || !at.Before(time.Now()) {
+		return time.Time{}, false
+	}
+	return at, true
 }

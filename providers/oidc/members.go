@@ -59,3 +59,6 @@ func (m members) texts(name string) []string {
 	}
 	return texts
 }
+
+// isTrue reports whether a member is the boolean true.
+func (m members) isTrue(name string) bool { return string(m[name]) == "true" }

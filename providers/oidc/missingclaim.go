@@ -14,7 +14,7 @@ import (
 // names the keys to change, which end with keys, and the claims that came. Names
 // of claims are those of the provider's schema; the values are never printed.
 func (m *claimMapper) missingClaim(path claimPath, sets claimSets, keys string) error {
-	if m.cfg.grants(grantPassword) || m.cfg.grants(grantRefresh) { // else no scopes are requested
+	if m.cfg.usesClient() { // else no scopes are requested
 		keys = fmt.Sprintf("scopes (now %s), %s", strings.Join(m.cfg.Scopes, " "), keys)
 	}
 	return reject("the claim %q is missing: check %s; these came: %s", path, keys, sets.names())

@@ -37,6 +37,7 @@ var (
 	_ providers.RefreshGrant        = (*Provider)(nil)
 	_ providers.Revalidator         = (*Provider)(nil)
 	_ providers.Revoker             = (*Provider)(nil)
+	_ providers.BrowserSignIn       = (*Provider)(nil)
 	_ providers.RefreshTokenOptions = (*Provider)(nil)
 	_ providers.TokenAcceptor       = (*Provider)(nil)
 	_ providers.Pinger              = (*Provider)(nil)
@@ -58,7 +59,12 @@ func New(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &client{cfg, http, requests}
+	client := &client{cfg: cfg, http: http, requests: requests}
+	if cfg.ClientKey != "" {
+		if client.key, err = readClientKey(cfg.ClientKey); err != nil {
+			return nil, fmt.Errorf("read client_key: %w", err)
+		}
+	}
 	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: ctxmutex.New()}
 	keys := newKeyCache(discovery.fetchKeys, log)
 	if mapper.graph, err = newGraphGroups(client, discovery, mapper.namer, log); err != nil {

@@ -31,16 +31,24 @@ func (p *Provider) Ping(ctx context.Context) (providers.Findings, error) {
 	found = append(found, describeKeys(p.cfg, p.keys.current.Load())...)
 	found = append(found, m.signingAlgorithms(p.cfg))
 	found = append(found, m.describeClock()...)
-	if p.cfg.grants(grantPassword) || p.cfg.grants(grantRefresh) {
+	if p.cfg.usesClient() {
 		found = append(found, m.describeTokenEndpoint(p.cfg)...)
+		if key := p.client.key; key != nil {
+			found = append(found, providers.Infof("client key: to be registered at the provider: %s", key))
+		}
 		if _, err := m.authStyle(p.cfg); err == nil && m.token.err == nil {
 			found = append(found, p.checkClient(ctx, m))
 		}
 	}
-	if p.cfg.grants(grantPassword) {
+	if p.cfg.grants(grantPassword) || p.cfg.grants(grantBrowser) {
 		found = append(found, m.describeScopes(p.cfg)...)
 		found = append(found, m.describeRefreshTokens(p.cfg))
+	}
+	if p.cfg.grants(grantPassword) {
 		found = append(found, p.cfg.lockoutAdvice()...)
+	}
+	if p.cfg.grants(grantBrowser) {
+		found = append(found, m.describeBrowser(p.cfg)...)
 	}
 	if p.cfg.grants(grantIDToken) {
 		found = append(found, providers.Infof("ID tokens as passwords: for the audience %s", providers.Quoted(p.cfg.Audience)))
@@ -119,12 +127,16 @@ func (m *metadata) describeTokenEndpoint(cfg Config) providers.Findings {
 	if _, err := m.authStyle(cfg); err != nil {
 		found = append(found, providers.Faultf("auth_style", "%v", err))
 	}
-	for _, grant := range []string{grantPassword, grantRefresh} {
+	for _, grant := range []string{grantPassword, grantBrowser, grantRefresh} {
+		protocolName := grant
+		if grant == grantBrowser {
+			protocolName = grantCode
+		}
 		switch {
 		case !cfg.grants(grant):
 		case len(m.grants) == 0:
 			found = append(found, providers.Infof("grant %s: the provider does not say which it has", grant))
-		case slices.Contains(m.grants, grant):
+		case slices.Contains(m.grants, protocolName):
 			found = append(found, providers.Infof("grant %s: advertised", grant))
 		default:
 			found = append(found, providers.Warningf("grants", "grant %s is not advertised by the provider", grant))
@@ -133,14 +145,19 @@ func (m *metadata) describeTokenEndpoint(cfg Config) providers.Findings {
 	return append(found, m.userinfo.describe("userinfo endpoint"), m.revocation.describe("revocation endpoint"))
 }
 
-// entraHosts are the issuer hosts of Entra ID, which share its lockout defaults.
+// entraHosts are the issuer hosts of Entra ID, which share its defaults.
 var entraHosts = []string{"login.microsoftonline.com", "login.partner.microsoftonline.cn", "sts.windows.net"}
+
+func (c Config) isEntra() bool {
+	u, err := url.Parse(c.Issuer)
+	return err == nil && slices.Contains(entraHosts, u.Hostname())
+}
 
 // lockoutAdvice says what to configure for the provider's account lockout,
 // which no protocol reports. Entra ID locks an account at the tenth wrong
 // password by default.
 func (c Config) lockoutAdvice() providers.Findings {
-	if u, err := url.Parse(c.Issuer); err == nil && slices.Contains(entraHosts, u.Hostname()) {
+	if c.isEntra() {
 		return providers.Findings{
 			providers.Infof("Entra ID cannot be asked when it locks accounts; for its defaults write:"),
 			providers.Infof("  wrong_passwords = 8"), providers.Infof(`  wrong_password_window = "2m"`),
@@ -162,12 +179,14 @@ func (m *metadata) describeScopes(cfg Config) providers.Findings {
 	return found
 }
 
-// describeRefreshTokens says whether a login by password brings a refresh token,
-// without which its session cannot be revalidated.
+// describeRefreshTokens says whether a login by password, or with a browser, brings a
+// refresh token, without which its session cannot be revalidated.
 func (m *metadata) describeRefreshTokens(cfg Config) providers.Finding {
 	switch {
 	case !cfg.grants(grantRefresh):
 		return providers.Infof("the session of a docker login ends after session.unchecked_lifetime, since grants does not have refresh_token")
+	case cfg.Issuer == googleIssuer && cfg.grants(grantBrowser):
+		return providers.Infof("access_type=offline: requested at a sign-in with a browser")
 	case !m.asksOfflineAccess(cfg):
 		return providers.Warningf("scopes", "the session of a docker login may end after session.unchecked_lifetime: %s", m.refreshTokenCure(cfg))
 	}

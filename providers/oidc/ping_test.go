@@ -246,3 +246,58 @@ func TestPingNamesTheKey(t *testing.T) {
 		})
 	}
 }
+
+// TestPingOfBrowser: what an operator reads before people sign in with browsers.
+func TestPingOfBrowser(t *testing.T) {
+	t.Parallel()
+	file, keys := keyFile(t, ecKey(t))
+	op := startForBrowsers(t, func(o *oidctest.Options) {
+		o.RequirePAR = true
+		byKey := page("key")
+		byKey.Secret, byKey.Auth, byKey.Keys = "", "private_key_jwt", keys
+		o.Clients = append(o.Clients, byKey)
+	})
+	found, err := newBrowserProvider(t, op.Issuer, func(c *oidc.Config) {
+		c.ClientID, c.ClientSecret, c.ClientKey = "key", secret.Text{}, file
+	}).Ping(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := found.String()
+	for _, want := range []string{
+		"grant browser: advertised", "client key: accepted (a made-up", `client key: to be registered at the provider: {"keys":[{"use":"sig","kty":"EC","kid":"` + keys[0]["kid"],
+		"authorization endpoint: " + op.Issuer + "/auth", "the redirect URI /login/sso/callback", "the back-channel logout URI /logout/sso",
+		"pushed to " + op.Issuer + "/request", "iss in its authorization responses: promised", "logout endpoint: " + op.Issuer + "/session/end",
+		"back-channel logout: advertised", "scope offline_access: requested",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("Ping does not say %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "warning") || len(found.Faults()) > 0 || strings.Contains(text, "wrong_passwords") {
+		t.Errorf("Ping warns:\n%s", text)
+	}
+
+	i := oidctest.NewIssuer(t)
+	for _, tt := range []struct {
+		metadata map[string]any
+		want     string
+	}{
+		{map[string]any{"authorization_endpoint": "https://evil.example/auth"}, `fault (hosts): the provider's authorization_endpoint is on "evil.example"`},
+		{map[string]any{"authorization_endpoint": nil}, "fault: authorization_endpoint is not in the provider's discovery document"},
+		{map[string]any{"response_types_supported": []string{"id_token"}}, "warning (grants): the provider's response_types_supported lacks"},
+		{map[string]any{"code_challenge_methods_supported": []string{"plain"}}, "warning: PKCE: the provider's code_challenge_methods_supported lacks S256"},
+		{nil, "PKCE: sent, and the provider does not say whether it checks it"},
+		{map[string]any{"require_pushed_authorization_requests": true}, "fault: the provider demands pushed authorization requests: pushed_authorization_request_endpoint is not in"},
+		{map[string]any{"end_session_endpoint": "https://evil.example/logout"}, "warning (hosts): logout endpoint: none"},
+		{map[string]any{"grant_types_supported": []string{"implicit"}}, "warning (grants): grant browser is not advertised"},
+		{nil, "back-channel logout: not advertised"},
+		{map[string]any{"scopes_supported": []string{"openid"}}, `warning (scopes): the provider's scopes_supported lacks "profile"`},
+	} {
+		i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(tt.metadata)))
+		found, err := newBrowserProvider(t, i.URL, nil).Ping(t.Context())
+		if text := found.String(); err != nil || !strings.Contains(text, tt.want) {
+			t.Errorf("%v: Ping = %v, want %q:\n%s", tt.metadata, err, tt.want, text)
+		}
+	}
+}

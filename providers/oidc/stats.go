@@ -17,11 +17,12 @@ const (
 	requestToken      = "token" // the token endpoint, with any grant
 	requestUserinfo   = "userinfo"
 	requestRevocation = "revocation"
+	requestPush       = "par"   // a pushed authorization request
 	requestGraph      = "graph" // Microsoft Graph
 )
 
 func newRequests() *latency.Recorder {
-	return latency.New(requestDiscovery, requestKeys, requestToken, requestUserinfo, requestRevocation, requestGraph)
+	return latency.New(requestDiscovery, requestKeys, requestToken, requestUserinfo, requestRevocation, requestPush, requestGraph)
 }
 
 // operationKey is the context key of the name of a request.

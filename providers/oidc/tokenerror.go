@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,6 +96,7 @@ var entraCodes = map[int]errorClass{
 // errorResponse is an error response of the token endpoint (RFC 6749, section
 // 5.2).
 type errorResponse struct {
+	endpoint   string // that answered; the token endpoint if empty
 	status     int
 	code       string // as received; printed only if it is a key of errorCodes
 	entra      int    // a key of entraCodes, or 0
@@ -139,7 +141,7 @@ func (r errorResponse) class() errorClass {
 // Error returns the status and, if known, the code, and no other text
 // of the response.
 func (r errorResponse) Error() string {
-	text := fmt.Sprintf("the token endpoint answered %d", r.status)
+	text := fmt.Sprintf("%s answered %d", cmp.Or(r.endpoint, "the token endpoint"), r.status)
 	switch _, known := errorCodes[r.code]; {
 	case known:
 		text += " " + r.code
@@ -162,7 +164,7 @@ func (r errorResponse) Error() string {
 //	408, 429, 5xx, 3xx         any                         no
 //	200, other 4xx             person                      yes
 //	200, other 4xx             client, provider            no
-//	at a refresh grant:
+//	at a refresh grant, and at that of an authorization code:
 //	400                        request, unknown, no code   yes (Dex: invalid_request)
 //	401                        request                     yes
 //	otherwise:
@@ -175,7 +177,8 @@ func (r errorResponse) Error() string {
 //	any                        no code                     no: at 401 it may be the client
 //
 // A 400 at a refresh grant is about the refresh token whatever its code, since
-// the rest of the request is the same as at every other one.
+// the rest of the request is the same as at every other one; so with an authorization
+// code, which comes from the browser.
 func (r errorResponse) refuses(grant string) bool {
 	switch r.status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
@@ -191,7 +194,7 @@ func (r errorResponse) refuses(grant string) bool {
 	case causeClient, causeProvider:
 		return false
 	}
-	if grant == grantRefresh && (r.status == http.StatusBadRequest || r.status == http.StatusUnauthorized && cause == causeRequest) {
+	if (grant == grantRefresh || grant == grantCode) && (r.status == http.StatusBadRequest || r.status == http.StatusUnauthorized && cause == causeRequest) {
 		return true
 	}
 	switch {
@@ -227,6 +230,8 @@ func (r errorResponse) key(cfg Config) string {
 		return "grants"
 	case r.code == "unauthorized_client" && r.status == http.StatusBadRequest:
 		return "client_id"
+	case r.aboutClient() && cfg.ClientKey != "":
+		return "client_key"
 	case r.aboutClient() && cfg.ClientSecret.IsZero():
 		return "client_id"
 	case r.aboutClient():

@@ -45,6 +45,23 @@ func (c *client) refreshGrant(ctx context.Context, m *metadata, refreshToken sec
 	return got, nil
 }
 
+// codeGrant exchanges an authorization code for tokens (RFC 6749, section 4.1.3; RFC 7636,
+// section 4.5).
+func (c *client) codeGrant(ctx context.Context, m *metadata, code string, request providers.AuthorizationRequest) (tokens, error) {
+	got, err := c.requestTokens(ctx, m, grantCode, func(ctx context.Context, config *oauth2.Config) (*oauth2.Token, error) {
+		config.RedirectURL = request.RedirectURI
+		return config.Exchange(ctx, code, oauth2.VerifierOption(request.Verifier.Reveal()))
+	})
+	if err != nil {
+		return tokens{}, fmt.Errorf("authorization code grant at %s: %w", c.cfg.Issuer, err)
+	}
+	return got, nil
+}
+
+// grantCode is the grant of a person who signs in with a browser, as the token endpoint
+// calls it.
+const grantCode = "authorization_code"
+
 // grantClientCredentials is the grant of a client for itself.
 const grantClientCredentials = "client_credentials"
 
@@ -84,10 +101,17 @@ func (c *client) requestTokens(ctx context.Context, m *metadata, grant string, s
 	if err := ctx.Err(); err != nil {
 		return tokens{}, providers.NotCounted(err)
 	}
+	assertion, err := c.assertion(m)
+	if err != nil {
+		return tokens{}, providers.NotCounted(err)
+	}
 	ctx, cancel := detachedContext(ctx, c.cfg.Timeout)
 	defer cancel()
 	var trace requestTrace
 	httpClient, transport := c.normalizing(tokenMembers)
+	if assertion != nil {
+		transport.next = asserting{transport.next, assertion}
+	}
 	token, err := send(context.WithValue(trace.attach(ctx, requestToken), oauth2.HTTPClient, httpClient), config)
 	if err == nil {
 		return tokensOf(token), nil
@@ -129,7 +153,7 @@ func (c *client) oauth2Config(m *metadata, address string) (*oauth2.Config, erro
 	switch style {
 	case authBasic:
 		config.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
-	case authNone:
+	case authNone, authKey:
 		config.ClientSecret = ""
 	}
 	return config, nil

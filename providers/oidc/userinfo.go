@@ -58,7 +58,7 @@ func (r *response) jwt() (string, bool) {
 // Connect Core 1.0, sections 5.3.2 and 5.3.4), and returns its claims. iss, aud
 // and exp are optional there; one that is present must be right.
 func (v *verifier) verifyUserinfo(ctx context.Context, raw string, want requirements) (claimSet, error) {
-	if err := checkHeader(raw, false); err != nil {
+	if err := checkHeader(raw, nil); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
 	}
 	payload, err := v.verifySigned(ctx, raw, false)

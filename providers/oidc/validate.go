@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"shorepass/internal/duration"
 	"shorepass/internal/tlsconf"
@@ -27,15 +28,8 @@ func (c Config) Validate(fault func(key, problem string)) {
 	oneOf("userinfo", c.Userinfo, "auto", "always", "never")
 	oneOf("sign_ins", c.SignIns, signInsLogin, signInsOne)
 	oneOf("revoke", c.Revoke, string(providers.RevokeSignIn), string(providers.RevokeLast), string(providers.RevokeNever))
-	if c.AuthStyle != "" {
-		oneOf("auth_style", c.AuthStyle, authBasic, authPost, authNone)
-	}
-	if (c.AuthStyle == authBasic || c.AuthStyle == authPost) && c.ClientSecret.IsZero() {
-		fault("auth_style", fmt.Sprintf("%q needs a client_secret", c.AuthStyle))
-	}
-	if c.AuthStyle == authNone && !c.ClientSecret.IsZero() {
-		fault("auth_style", `"none" sends no client_secret: leave out one of the two`)
-	}
+	c.validateClient(fault)
+	c.validateBrowser(fault)
 	if len(c.Algorithms) == 0 {
 		fault("algorithms", "an empty list accepts no token; leave the key out for the default")
 	}
@@ -57,6 +51,60 @@ func (c Config) Validate(fault func(key, problem string)) {
 		}
 	}
 	c.TLS.Validate(fault)
+}
+
+// validateClient reports the faults of how the client authenticates.
+func (c Config) validateClient(fault func(key, problem string)) {
+	known := []string{authBasic, authPost, authKey, authNone}
+	switch style := c.AuthStyle; {
+	case !c.ClientSecret.IsZero() && c.ClientKey != "":
+		fault("client_key", "leave out client_key or client_secret: the client authenticates with one of them")
+	case style != "" && !slices.Contains(known, style):
+		fault("auth_style", fmt.Sprintf("%q is not one of %s", style, providers.Quoted(known)))
+	case (style == authBasic || style == authPost) && c.ClientSecret.IsZero():
+		fault("auth_style", fmt.Sprintf("%q needs a client_secret", style))
+	case style == authKey && c.ClientKey == "":
+		fault("auth_style", `"private_key_jwt" needs a client_key`)
+	case style != authKey && c.ClientKey != "":
+		fault("auth_style", fmt.Sprintf("%q does not use client_key: leave out one of the two", style))
+	case style == authNone && !c.ClientSecret.IsZero():
+		fault("auth_style", `"none" sends no client_secret: leave out one of the two`)
+	}
+}
+
+// maxLabel bounds Config.Label, in characters: it stands on a button.
+const maxLabel = 60
+
+// validateBrowser reports the faults of the keys for the sign-in with a browser.
+func (c Config) validateBrowser(fault func(key, problem string)) {
+	for _, option := range []struct {
+		key string
+		set bool
+	}{
+		{"label", c.Label != c.Name}, {"acr_values", len(c.ACRValues) > 0}, {"max_age", c.MaxAge != 0}, {"prompt", len(c.Prompt) > 0},
+	} {
+		if option.set && !c.grants(grantBrowser) {
+			fault(option.key, `is for the sign-in with a browser: add "browser" to grants, or leave it out`)
+		}
+	}
+	if problem := providers.TextProblem(c.Label); problem != "" && c.Label != c.Name {
+		fault("label", "cannot stand on a page: it "+problem)
+	} else if utf8.RuneCountInString(c.Label) > maxLabel {
+		fault("label", fmt.Sprintf("has more than %d characters, and stands on a button", maxLabel))
+	}
+	for i, acr := range c.ACRValues {
+		if acr == "" || strings.ContainsFunc(acr, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			fault(fmt.Sprintf("acr_values[%d]", i), fmt.Sprintf("%q is not one value without blanks", acr))
+		}
+	}
+	if c.MaxAge != 0 && c.MaxAge < minMaxAge {
+		fault("max_age", fmt.Sprintf(`%s is shorter than "1m"; to have the provider ask each time, write prompt = ["login"]`, duration.Format(c.MaxAge)))
+	}
+	for i, prompt := range c.Prompt {
+		if !slices.Contains(prompts, prompt) {
+			fault(fmt.Sprintf("prompt[%d]", i), fmt.Sprintf("%q is not one of %s", prompt, providers.Quoted(prompts)))
+		}
+	}
 }
 
 func (c Config) validateIssuer(fault func(key, problem string)) {
@@ -96,7 +144,7 @@ func isMultiTenant(path string) bool {
 }
 
 func (c Config) validateGrants(fault func(key, problem string)) {
-	known := []string{grantPassword, grantRefresh, grantIDToken}
+	known := []string{grantPassword, grantBrowser, grantRefresh, grantIDToken}
 	if len(c.Grants) == 0 {
 		fault("grants", "is required: name at least one of "+providers.Quoted(known))
 	}
@@ -105,11 +153,10 @@ func (c Config) validateGrants(fault func(key, problem string)) {
 			fault(fmt.Sprintf("grants[%d]", i), fmt.Sprintf("%q is not one of %s", grant, providers.Quoted(known)))
 		}
 	}
-	asks := c.grants(grantPassword) || c.grants(grantRefresh)
-	if asks && c.ClientID == "" {
-		fault("client_id", "is required with the grants password and refresh_token")
+	if c.usesClient() && c.ClientID == "" {
+		fault("client_id", "is required with the grants password, refresh_token and browser")
 	}
-	if asks && !slices.Contains(c.Scopes, "openid") {
+	if c.usesClient() && !slices.Contains(c.Scopes, "openid") {
 		fault("scopes", `must hold "openid": without it the provider does not say who logged in`)
 	}
 	if slices.Contains(c.Scopes, offlineAccess) && !c.grants(grantRefresh) {
@@ -162,8 +209,8 @@ func (c Config) validateGraph(fault func(key, problem string)) {
 	switch {
 	case err != nil || u.Scheme != "https" || u.Host == "" || "https://"+u.Host != groups.Graph:
 		fault("groups.graph", fmt.Sprintf("%q is not https:// and a host alone, as in \"https://graph.microsoft.com\"", groups.Graph))
-	case c.ClientSecret.IsZero():
-		fault("groups.graph", "needs a client_secret, with which the client asks for the groups")
+	case c.ClientSecret.IsZero() && c.ClientKey == "":
+		fault("groups.graph", "needs a client_secret or a client_key, with which the client asks for the groups")
 	case groups.Claim != "groups":
 		fault("groups.claim", fmt.Sprintf("is %q, and groups.graph has what Entra ID leaves out of \"groups\"", groups.Claim))
 	}

@@ -37,7 +37,11 @@ func newVerifier(cfg Config, keys *keyCache) *verifier {
 // returns its claims. The error wraps errInvalidToken if the token is invalid;
 // any other means unavailable.
 func (v *verifier) verify(ctx context.Context, raw string, want requirements) (claimSet, error) {
-	if err := checkHeader(raw, want.asPassword); err != nil {
+	var types []string
+	if want.asPassword {
+		types = idTokenTypes
+	}
+	if err := checkHeader(raw, types); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalidToken, err)
 	}
 	payload, err := v.verifySigned(ctx, raw, want.asPassword)

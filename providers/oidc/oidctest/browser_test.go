@@ -57,28 +57,6 @@ func authorizationURL(op *oidctest.Server, further ...string) string {
 	return op.Issuer + "/auth?" + query.Encode()
 }
 
-// redeem exchanges the code with which the browser came back.
-func redeem(t *testing.T, op *oidctest.Server, client oidctest.Client, back *url.URL) oidctest.Tokens {
-	t.Helper()
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier}}
-	req, err := http.NewRequest(http.MethodPost, op.Issuer+"/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.SetBasicAuth(url.QueryEscape(client.ID), url.QueryEscape(client.Secret))
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var tokens oidctest.Tokens
-	if err := json.NewDecoder(resp.Body).Decode(&tokens); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("redeem %s: %s %v", back, resp.Status, err)
-	}
-	return tokens
-}
-
 func payload(t *testing.T, token string) map[string]any {
 	t.Helper()
 	parts := strings.Split(token, ".")
@@ -111,11 +89,11 @@ func TestBrowser(t *testing.T) {
 	if got := back.Query(); back.Path != "/login/sso/callback" || got.Get("state") != "st" || got.Get("iss") != op.Issuer {
 		t.Errorf("signed in: back at %s", back)
 	}
-	got := redeem(t, op, client, back)
+	got := op.Redeem(client, back, callback, verifier)
 	if got.Refresh != "" {
 		t.Error("a refresh token without prompt=consent")
 	}
-	got = redeem(t, op, client, alice.SignIn(authorizationURL(op, "prompt", "consent")))
+	got = op.Redeem(client, alice.SignIn(authorizationURL(op, "prompt", "consent")), callback, verifier)
 	claims := payload(t, got.ID)
 	if got.Refresh == "" || claims["sid"] == nil || claims["acr"] != "mfa" || claims["auth_time"] == nil || claims["nonce"] != "no" {
 		t.Errorf("tokens %v with the claims %v, want a refresh token, sid, acr, auth_time and nonce", got, claims)
@@ -180,7 +158,7 @@ func TestSwitches(t *testing.T) {
 				if back.Query().Has("iss") != test.iss {
 					t.Errorf("back at %s, iss wanted: %v", back, test.iss)
 				}
-				last = redeem(t, op, client, back)
+				last = op.Redeem(client, back, callback, verifier)
 			}
 			if got := op.LiveRefreshTokens("alice"); got != test.logins {
 				t.Errorf("%d refresh tokens after two logins, want %d", got, test.logins)

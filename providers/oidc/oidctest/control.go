@@ -85,8 +85,9 @@ func (s *Server) Sign(header, claims map[string]any) string {
 
 // LogoutToken returns a logout token for a client (OpenID Connect Back-Channel Logout
 // 1.0, section 2.4). claims adds to iss, aud, iat, exp, jti and events, replaces them or,
-// with a nil value, removes them; sub and sid are the caller's.
-func (s *Server) LogoutToken(client Client, claims map[string]any) string {
+// with a nil value, removes them; sub and sid are the caller's. header changes alg, kid
+// and typ in the same way.
+func (s *Server) LogoutToken(client Client, header, claims map[string]any) string {
 	s.tb.Helper()
 	now := time.Now()
 	all := map[string]any{
@@ -99,7 +100,9 @@ func (s *Server) LogoutToken(client Client, claims map[string]any) string {
 	}
 	maps.Copy(all, claims)
 	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
-	return s.Sign(map[string]any{"typ": "logout+jwt"}, all)
+	typed := map[string]any{"typ": "logout+jwt"}
+	maps.Copy(typed, header)
+	return s.Sign(typed, all)
 }
 
 // Reset resets the counts of Requests.
@@ -183,10 +186,23 @@ type Tokens struct {
 // would, and returns the tokens.
 func (s *Server) Tokens(client Client, user, password string) Tokens {
 	s.tb.Helper()
-	form := url.Values{
+	return s.requestTokens(client, url.Values{
 		"grant_type": {"password"}, "username": {user}, "password": {password},
 		"scope": {"openid profile email offline_access"},
-	}
+	})
+}
+
+// Redeem exchanges the code with which a browser came back, as another program would.
+func (s *Server) Redeem(client Client, back *url.URL, redirectURI, verifier string) Tokens {
+	s.tb.Helper()
+	return s.requestTokens(client, url.Values{
+		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")},
+		"redirect_uri": {redirectURI}, "code_verifier": {verifier},
+	})
+}
+
+func (s *Server) requestTokens(client Client, form url.Values) Tokens {
+	s.tb.Helper()
 	req, err := http.NewRequest(http.MethodPost, s.Issuer+"/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		s.tb.Fatal(err)
@@ -200,7 +216,7 @@ func (s *Server) Tokens(client Client, user, password string) Tokens {
 	defer resp.Body.Close()
 	var tokens Tokens
 	if err := json.NewDecoder(resp.Body).Decode(&tokens); err != nil || resp.StatusCode != http.StatusOK {
-		s.tb.Fatalf("log %s in at the OpenID provider: %s %v", user, resp.Status, err)
+		s.tb.Fatalf("%s grant at the OpenID provider: %s %v", form.Get("grant_type"), resp.Status, err)
 	}
 	return tokens
 }

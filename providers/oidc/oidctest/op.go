@@ -46,10 +46,10 @@ type Client struct {
 	ID                   string              `json:"id"`
 	Secret               string              `json:"secret,omitempty"`
 	Auth                 string              `json:"auth,omitempty"` // Default client_secret_basic
-	Keys                 []map[string]string `json:"keys,omitempty"` // its JWKS, for private_key_jwt: see JWK
+	Keys                 []map[string]string `json:"keys,omitempty"` // its JWKS, for private_key_jwt; the kid of each is what the client sends
 	Redirects            []string            `json:"redirects,omitempty"`
 	PostLogoutRedirects  []string            `json:"postLogoutRedirects,omitempty"`
-	BackchannelLogoutURI string              `json:"backchannelLogoutURI,omitempty"` // gets a logout token with sub and sid
+	BackchannelLogoutURI string              `json:"backchannelLogoutURI,omitempty"` // gets logout tokens; only with it ID tokens have a sid
 	NoRefreshToken       bool                `json:"noRefreshToken"`                 // offline_access is ignored
 }
 
@@ -63,10 +63,10 @@ type User struct {
 	Groups          []string       `json:"groups"` // the claim groups
 	Roles           []string       `json:"roles"`  // the claim realm_access.roles
 	Disabled        bool           `json:"disabled"`
-	ACR             string         `json:"acr,omitempty"`     // of a login with a browser
-	AMR             []string       `json:"amr,omitempty"`     // of a login with a browser
-	AuthAge         int            `json:"authAge,omitempty"` // seconds by which auth_time is before the login with a browser
-	Claims          map[string]any `json:"claims"`            // further claims; they override those above
+	ACR             string         `json:"acr,omitempty"` // of a login with a browser
+	AMR             []string       `json:"amr,omitempty"` // of a login with a browser
+	AuthAge         int            `json:"authAge"`       // seconds by which auth_time is before the login with a browser
+	Claims          map[string]any `json:"claims"`        // further claims; they override those above
 }
 
 // Server is a running oidc-provider.

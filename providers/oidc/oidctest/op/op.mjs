@@ -143,6 +143,7 @@ function build() {
   });
   provider.registerGrantType('password', passwordGrant(provider), ['username', 'password', 'scope']);
   provider.on('grant.error', (ctx, err) => { if (err.error_detail === 'refresh token already used') count('token:reused'); });
+  provider.on('grant.error', (ctx, err) => console.error('grant.error', err.error_description, err.error_detail));
   provider.on('server_error', (ctx, err) => console.error('server_error', err));
   provider.on('backchannel.error', (ctx, err, client) => console.error('back-channel logout', client.clientId, err));
   current = provider;

@@ -1,0 +1,145 @@
+package oidc
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"shorepass/internal/secret"
+	"shorepass/providers"
+)
+
+// authorizationErrors are the error codes of an authorization response that are passed on
+// (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6; OpenID Connect
+// Core Error Code unmet_authentication_requirements 1.0). Any other is otherError.
+var authorizationErrors = []string{
+	"invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope",
+	"server_error", "temporarily_unavailable",
+	"interaction_required", "login_required", "account_selection_required", "consent_required",
+	"invalid_request_uri", "invalid_request_object", "request_not_supported", "request_uri_not_supported",
+	"unmet_authentication_requirements",
+}
+
+const otherError = "other"
+
+// RedeemCode implements [providers.BrowserSignIn]. Nothing of the response but its code is
+// sent anywhere, and errors quote nothing of it: the person who comes back chooses it.
+func (p *Provider) RedeemCode(ctx context.Context, response providers.AuthorizationResponse) (*providers.SignedIn, error) {
+	m, err := p.readyMetadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	code, err := p.checkResponse(m, response)
+	if err != nil {
+		return nil, err
+	}
+	got, err := p.client.codeGrant(ctx, m, code, response.Request)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := detachedContext(ctx, maxTimeout) // the code is used up, so finish
+	defer cancel()
+	signedIn, err := p.signedIn(ctx, m, got, response.Request)
+	if err != nil {
+		p.revokeUnused(ctx, m, got)
+		return nil, err
+	}
+	return signedIn, nil
+}
+
+// checkResponse returns the code of an authorization response that answers the request
+// (RFC 6749, section 4.1.2; RFC 9207, section 2.4), before anything of it is used. The
+// issuer comes first, since a mix-up may bring the error of another provider too.
+func (p *Provider) checkResponse(m *metadata, response providers.AuthorizationResponse) (string, error) {
+	params := response.Params
+	for _, values := range params {
+		if len(values) != 1 {
+			return "", rejectResponse("a parameter is there twice")
+		}
+	}
+	if params.Has("state") && !equal(params.Get("state"), response.Request.State) {
+		return "", rejectResponse("its state is not that of the request")
+	}
+	if m.promisesIss && !params.Has("iss") {
+		return "", rejectResponse("it has no iss, which the provider's discovery document promises")
+	}
+	if params.Has("iss") && params.Get("iss") != p.cfg.Issuer {
+		return "", rejectResponse("its iss is not the issuer")
+	}
+	switch {
+	case params.Has("error") && params.Has("code"):
+		return "", rejectResponse("it has both a code and an error")
+	case params.Has("error"):
+		return "", &providers.AuthorizationError{Code: authorizationErrorCode(params)}
+	case params.Get("code") == "":
+		return "", rejectResponse("it has no code")
+	}
+	return params.Get("code"), nil
+}
+
+func authorizationErrorCode(params url.Values) string {
+	if code := params.Get("error"); slices.Contains(authorizationErrors, code) {
+		return code
+	}
+	return otherError
+}
+
+func rejectResponse(problem string) error {
+	return fmt.Errorf("%w: the authorization response: %s", providers.ErrRejected, problem)
+}
+
+// equal compares in constant time. An empty text equals nothing.
+func equal(a, b string) bool {
+	return a != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
+}
+
+// signedIn returns the identity in the token response to a code.
+func (p *Provider) signedIn(ctx context.Context, m *metadata, got tokens, request providers.AuthorizationRequest) (*providers.SignedIn, error) {
+	if got.id == "" {
+		return nil, fmt.Errorf("%s gave no ID token for an authorization code", p.cfg.Issuer)
+	}
+	sets, err := p.readClaims(ctx, m, got)
+	if err != nil {
+		return nil, err
+	}
+	claims := sets[0]
+	if nonce, _ := claims["nonce"].(string); !equal(nonce, request.Nonce) {
+		return nil, fmt.Errorf("%w: the nonce of the ID token is not that of the request", providers.ErrRejected)
+	}
+	id, err := p.mapper.identity(ctx, sets)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.checkSignIn(id); err != nil {
+		return nil, err
+	}
+	authTime, told := claims.authTime()
+	if limit := p.maxAge(request); told && limit > 0 && time.Since(authTime) > limit+clockSkew {
+		return nil, fmt.Errorf("%w: the person authenticated at the provider longer ago than max_age, %s", providers.ErrRejected, limit)
+	}
+	id.AuthTime = authTime // zero if it is not told
+	id.ACR, id.AMR = claims.authentication()
+	if p.cfg.grants(grantRefresh) {
+		id.RefreshToken = secret.New(got.refresh)
+		if request.Consent {
+			p.warnIfNoRefreshToken(m, got)
+		}
+	}
+	return &providers.SignedIn{Identity: id, SID: claims.sid()}, nil
+}
+
+// maxSID bounds a sid claim, in bytes.
+const maxSID = 256
+
+// sid returns the provider's session (OpenID Connect Back-Channel Logout 1.0, section
+// 2.1), "" for a malformed one.
+func (c claimSet) sid() string {
+	sid, _ := c["sid"].(string)
+	if providers.TextProblem(sid) != "" || len(sid) > maxSID {
+		return ""
+	}
+	return sid
+}
