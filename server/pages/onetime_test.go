@@ -82,7 +82,7 @@ func TestOneTimePasswordIsRefused(t *testing.T) {
 		{"an unknown service", func(*meBrowser) {}, "POST", url.Values{"service": {"other"}}, 404},
 		{"a host in place of a service", func(*meBrowser) {}, "POST", url.Values{"service": {"registry.corp.example"}}, 404},
 		{"no service", func(*meBrowser) {}, "POST", url.Values{}, 404},
-		{"no form", func(*meBrowser) {}, "POST", nil, 404},
+		{"no form", func(*meBrowser) {}, "POST", nil, 400},
 		{"a session that has ended", func(b *meBrowser) {
 			_, err := s.sessions.Admin().Revoke(t.Context(), session.Selector{ID: b.ID}, "an operator")
 			must(t, err)

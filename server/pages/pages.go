@@ -141,6 +141,9 @@ func (p *Pages) serve(ctx context.Context, v *Visit) (_ *Response, err error) {
 	if method == http.MethodPost && !found.crossOrigin && p.protection.Check(v.Request) != nil {
 		return nil, errCrossOrigin
 	}
+	if method == http.MethodPost && v.Form == nil {
+		return nil, errMalformed
+	}
 	v.Request.SetPathValue("provider", provider)
 	return handle(p, ctx, v)
 }

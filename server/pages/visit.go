@@ -12,7 +12,7 @@ import (
 // Visit is one request to a page.
 type Visit struct {
 	Request *http.Request // its body was read: see Form
-	Form    url.Values    // of a POST; nil otherwise
+	Form    url.Values    // of a POST; nil where the body is no form
 	Client  session.Client
 	ID      string    // of the request, as in the log and the audit line
 	Now     time.Time // by the store's clock
