@@ -85,7 +85,7 @@ func TestPage(t *testing.T) {
 		p.Click("Send")
 		p.See("Got alice on 30 days in de")
 		p.Back()
-		p.Click("Away")
+		p.ClickFirst("Aw")
 		p.See("It is gone.")
 		if p.Status() != http.StatusGone {
 			t.Errorf("status = %d, want 410", p.Status())

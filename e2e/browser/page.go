@@ -196,6 +196,22 @@ func (p *Page) Click(name string) {
 	}
 }
 
+// ClickFirst clicks the first link or button whose name begins with a prefix, and waits for
+// the page that it leads to.
+func (p *Page) ClickFirst(prefix string) {
+	p.tb.Helper()
+	var first string
+	p.wait(func() error {
+		for _, node := range p.named("", []string{"link", "button"}) {
+			if first = text(node.Name); strings.HasPrefix(first, prefix) {
+				return nil
+			}
+		}
+		return fmt.Errorf("the page at %s has no link and no button whose name begins with %q; it says\n%s", p.URL(), prefix, p.Text())
+	})
+	p.Click(first)
+}
+
 // Toggle clicks what leads to no other page: a checkbox, a radio button, a disclosure.
 func (p *Page) Toggle(name string) {
 	p.tb.Helper()
