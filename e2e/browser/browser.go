@@ -73,6 +73,9 @@ func Start(tb testing.TB, o Options) *Browser {
 	if err := chromedp.Do(ctx); err != nil {
 		tb.Fatalf("start chromium: %v", err)
 	}
+	if o.OnSecret == nil {
+		o.OnSecret = func(string, string) {}
+	}
 	return &Browser{ctx: ctx, onSecret: o.OnSecret}
 }
 

@@ -84,6 +84,9 @@ func TestPage(t *testing.T) {
 		p.Choose("For", "30 days")
 		p.Click("Send")
 		p.See("Got alice on 30 days in de")
+		if got := p.Requested(); len(got) != 3 || got[1] != site.URL+"/sent" {
+			t.Errorf("requested = %v, want the form, /sent and /got", got)
+		}
 		p.Back()
 		p.ClickFirst("Aw")
 		p.See("It is gone.")

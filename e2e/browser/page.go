@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ type Page struct {
 	tb      testing.TB
 	ctx     context.Context
 	browser *Browser
+
+	mu        sync.Mutex // guards requested
+	requested []string   // URLs of documents
 }
 
 // newPage opens a tab that is 1280 pixels wide.
@@ -33,7 +37,7 @@ func (b *Browser) newPage(tb testing.TB, parent context.Context, o ...chromedp.C
 	ctx, cancel := chromedp.NewContext(parent, o...)
 	tb.Cleanup(cancel)
 	p := &Page{tb: tb, ctx: ctx, browser: b}
-	if err := chromedp.Listen(ctx, b.reportSecrets); err != nil {
+	if err := chromedp.Listen(ctx, p.observe); err != nil {
 		tb.Fatalf("open a page: %v", err)
 	}
 	p.Resize(Desktop)
