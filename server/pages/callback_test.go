@@ -18,10 +18,10 @@ import (
 // remembered and comes first, but nothing is skipped.
 func TestCallback(t *testing.T) {
 	p, _, sessions, b := newTestPages(t, origin)
-	p.routes["/me/tokens/new"] = route{name: "new-token"}
+	p.routes["/me/new-token"] = route{name: "new-token"}
 	sent := b.startAt("/login?provider=lab&to=new-token")
 	got := b.get("/login/lab/callback?code=code-alice&iss=x&state=" + sent.Get("state"))
-	if got.Status != http.StatusSeeOther || got.Location != "/me/tokens/new" {
+	if got.Status != http.StatusSeeOther || got.Location != "/me/new-token" {
 		t.Fatalf("%d to %q\n%s", got.Status, got.Location, got.Body)
 	}
 	if record := b.visit.Record; record.Action != ActionSignIn || record.Provider != "lab" || record.Identity.User != "alice" || record.Session == nil || record.Err != nil {
