@@ -17,7 +17,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +209,29 @@ func TestClientKeyFile(t *testing.T) {
 	}
 	if _, err := oidc.New(oidc.Config{ClientKey: "/nowhere/client.pem"}.WithDefaults()); err == nil {
 		t.Error("a missing file: no error")
+	}
+}
+
+// TestClientKeyCommands: the commands of docs/providers.md make keys that are accepted.
+func TestClientKeyCommands(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "**A key instead of a secret**")
+	section, _, _ = strings.Cut(section, "\n## ")
+	folder := t.TempDir()
+	for _, m := range regexp.MustCompile(`(?m)^    (.*)$`).FindAllStringSubmatch(section, -1) {
+		command := exec.Command("sh", "-c", m[1])
+		command.Dir = folder
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", m[1], err, out)
+		}
+	}
+	for name, want := range map[string]string{"sso.key": `{"keys":[{"use":"sig","kty":"EC","kid":"`, "sso-client.key": "of the certificate with the SHA-256 fingerprint "} {
+		if got, err := oidc.DescribeClientKey(filepath.Join(folder, name)); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
+		}
 	}
 }
