@@ -55,8 +55,13 @@ type condition struct {
 	upperCase  []string    // texts with upper case that it compares with user or groups
 	byResource bool        // it names the resource: it is evaluated for each
 	byAction   bool        // it names the action: it is evaluated for each
-	partial    cel.Program // for partial evaluation; nil if the expression names neither provider nor method
+	byOrigin   bool        // it names provider or method
+	byRequest  bool        // it names some part of request
+	partial    cel.Program // for partial evaluation; nil unless byOrigin or byRequest
 }
+
+// requestVariables are the variables that differ from request to request of one person.
+var requestVariables = []string{"request.service", "request.address", "request.time", "request.repository", "request.type", "request.action"}
 
 // newEnv returns CEL's environment: the declarations of what an expression may
 // name. The parts of auth and request are variables with a dot in their names. So
@@ -136,7 +141,8 @@ func (c *conditionCompiler) build(text string) (*condition, error) {
 		program: program, claims: claimPaths(root), upperCase: upperCaseTexts(root),
 		byResource: namesVariable(root, "request.repository", "request.type"), byAction: namesVariable(root, "request.action"),
 	}
-	if namesVariable(root, "provider", "method") {
+	made.byOrigin, made.byRequest = namesVariable(root, "provider", "method"), namesVariable(root, requestVariables...)
+	if made.byOrigin || made.byRequest {
 		made.partial, err = c.env.Program(checked, cel.EvalOptions(cel.OptPartialEval), cel.CostLimit(maxCost))
 	}
 	return made, err

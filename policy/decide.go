@@ -302,8 +302,8 @@ func (d *decider) evalCondition(c *condition, action string) ternary {
 	if c.byAction {
 		at.action = action
 	}
-	if d.activation == nil {
-		d.activation, d.results = newActivation(d.req), map[evaluation]ternary{}
+	if d.results == nil {
+		d.results = map[evaluation]ternary{}
 	}
 	results := d.results
 	if c.byResource {
@@ -319,7 +319,7 @@ func (d *decider) evalCondition(c *condition, action string) ternary {
 	if d.spent > maxRequestCost {
 		return ternary{fault: overBudget}
 	}
-	d.activation.scope, d.activation.action = d.scope, action
+	d.prepareActivation(action)
 	holds, spent, err := c.holds(d.activation)
 	d.spent += spent + evaluationCost
 	switch {
@@ -332,6 +332,14 @@ func (d *decider) evalCondition(c *condition, action string) ternary {
 	}
 	results[at] = got
 	return got
+}
+
+// prepareActivation sets the variables of an evaluation of a condition.
+func (d *decider) prepareActivation(action string) {
+	if d.activation == nil {
+		d.activation = newActivation(d.req)
+	}
+	d.activation.scope, d.activation.action = d.scope, action
 }
 
 const overBudget = "when: the conditions of the request exceed their common cost limit"

@@ -22,6 +22,35 @@ type Limits struct {
 	actions      []string // nil for every action
 }
 
+// FormatLimits returns the text of limits for the type "repository": the counterpart of
+// [ParseLimits], for what a person chose. A nil list limits nothing; an empty one, and a
+// glob that can match no repository, are errors. Without any list the text is empty.
+func FormatLimits(services, repositories, actions []string) (string, error) {
+	keys := make(map[string][]string)
+	for name, list := range map[string][]string{"services": services, "repositories": repositories, "actions": actions} {
+		if list != nil {
+			keys[name] = list
+		}
+	}
+	if len(keys) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(keys)
+	if err != nil {
+		return "", err
+	}
+	limits, err := ParseLimits(string(text))
+	if err != nil {
+		return "", err
+	}
+	for i, g := range limits.repositories {
+		if problem := whyImpossible(g, true); problem != "" {
+			return "", fmt.Errorf("repositories[%d]: %q %s", i, repositories[i], problem)
+		}
+	}
+	return string(text), nil
+}
+
 // maxLimits bounds the text of limits in bytes, because it is parsed at each
 // use of a token.
 const maxLimits = 8 << 10

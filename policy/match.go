@@ -9,9 +9,9 @@ type key int
 const (
 	keyUsers key = iota
 	keyGroups
+	keyProviders
 	keyActions
 	keyTypes
-	keyProviders
 	keyServices
 	keyRepositories
 	keyWhen
@@ -20,7 +20,7 @@ const (
 )
 
 func (k key) String() string {
-	return [...]string{"users", "groups", "actions", "types", "providers", "services", "repositories", "when", "unless", ""}[k]
+	return [...]string{"users", "groups", "providers", "actions", "types", "services", "repositories", "when", "unless", ""}[k]
 }
 
 // mismatch returns the first key by which a rule does not match the scope, or
@@ -48,19 +48,29 @@ func (d *decider) mismatch(c *candidate, except key) (k key, fault string) {
 // cheapMismatch is [decider.mismatch] for the keys that need neither the
 // requested name nor the condition. groups are those that count.
 func (d *decider) cheapMismatch(r *rule, groups *membership, except key) key {
+	if k := d.personMismatch(r, groups, except); k != noKey {
+		return k
+	}
+	switch {
+	case except != keyActions && !d.requested.matches(r):
+		return keyActions
+	case except != keyTypes && !matchAny(r.types, d.scope.Type):
+		return keyTypes
+	case r.services != nil && except != keyServices && !matchAny(r.services, d.req.Service):
+		return keyServices
+	}
+	return noKey
+}
+
+// personMismatch is [decider.mismatch] for the keys that need the person alone.
+func (d *decider) personMismatch(r *rule, groups *membership, except key) key {
 	switch {
 	case r.Users != nil && except != keyUsers && !d.identity.users.intersects(&r.users):
 		return keyUsers
 	case r.Groups != nil && except != keyGroups && !groups.matches(r):
 		return keyGroups
-	case except != keyActions && !d.requested.matches(r):
-		return keyActions
-	case except != keyTypes && !matchAny(r.types, d.scope.Type):
-		return keyTypes
 	case r.providers != nil && except != keyProviders && (d.req.Anonymous || !matchAny(r.providers, d.req.Provider)):
 		return keyProviders
-	case r.services != nil && except != keyServices && !matchAny(r.services, d.req.Service):
-		return keyServices
 	}
 	return noKey
 }

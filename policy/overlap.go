@@ -8,6 +8,7 @@ type symbol rune
 const (
 	anyText symbol = -1 // any text, the empty one included
 	anyChar symbol = -2 // any one character
+	anyPart symbol = -3 // any text without "/", the empty one included
 )
 
 // parseSymbols parses a glob whose "*" matches any text. "?" matches any one
@@ -37,11 +38,63 @@ func literalSymbols(text string) []symbol {
 	return all
 }
 
+// symbols returns the symbols of a glob of rules. A placeholder is any text without "/".
+func (g glob) symbols() []symbol {
+	all := make([]symbol, 0, 32)
+	for i := range g {
+		switch g[i].kind {
+		case literal:
+			all = append(all, literalSymbols(g[i].text)...)
+		case doubleStar:
+			all = append(all, anyText)
+		default:
+			all = append(all, anyPart)
+		}
+	}
+	return all
+}
+
+func (s symbol) isWildcard() bool { return s == anyText || s == anyPart }
+
+// absorbs reports whether a wildcard matches each text that another symbol matches.
+func (s symbol) absorbs(other symbol) bool {
+	return s == anyText || s == anyPart && other != '/' && other != anyText && other != anyChar
+}
+
+// reaches reports whether a wildcard matches some text that another symbol matches.
+func (s symbol) reaches(other symbol) bool { return s == anyText || s == anyPart && other != '/' }
+
+// includes reports whether each text that the glob narrow matches matches wide too. It
+// may be false although that is so: it has a wildcard of narrow absorbed as a whole by
+// one of wide.
+func includes(wide, narrow []symbol) bool {
+	for len(wide) > 0 && !wide[0].isWildcard() {
+		if len(narrow) == 0 || narrow[0] != wide[0] {
+			return false
+		}
+		wide, narrow = wide[1:], narrow[1:]
+	}
+	// reached[j] says that the first i of wide match what the first j of narrow match.
+	reached := make([]bool, len(narrow)+1)
+	for i := 0; i <= len(wide); i++ {
+		diagonal := false // reached[j-1] of the previous row
+		for j := 0; j <= len(narrow); j++ {
+			above := reached[j]
+			reached[j] = i == 0 && j == 0 ||
+				i > 0 && above && wide[i-1].isWildcard() ||
+				i > 0 && j > 0 && reached[j-1] && wide[i-1].isWildcard() && wide[i-1].absorbs(narrow[j-1]) ||
+				i > 0 && j > 0 && diagonal && !wide[i-1].isWildcard() && wide[i-1] == narrow[j-1]
+			diagonal = above
+		}
+	}
+	return reached[len(narrow)]
+}
+
 // overlap reports whether some text matches both globs. It is dynamic
 // programming, in time proportional to the product of their lengths, after
 // their common prefix.
 func overlap(a, b []symbol) bool {
-	for len(a) > 0 && len(b) > 0 && a[0] != anyText && b[0] != anyText {
+	for len(a) > 0 && len(b) > 0 && !a[0].isWildcard() && !b[0].isWildcard() {
 		if !symbolsMatch(a[0], b[0]) {
 			return false
 		}
@@ -54,11 +107,11 @@ func overlap(a, b []symbol) bool {
 		for j := 0; j <= len(b); j++ {
 			above := reached[j]
 			reached[j] = i == 0 && j == 0 ||
-				i > 0 && above && a[i-1] == anyText || // the wildcard is empty
-				j > 0 && reached[j-1] && b[j-1] == anyText ||
-				i > 0 && j > 0 && reached[j-1] && a[i-1] == anyText || // it takes one symbol more
-				i > 0 && j > 0 && above && b[j-1] == anyText ||
-				i > 0 && j > 0 && diagonal && a[i-1] != anyText && b[j-1] != anyText && symbolsMatch(a[i-1], b[j-1])
+				i > 0 && above && a[i-1].isWildcard() || // the wildcard is empty
+				j > 0 && reached[j-1] && b[j-1].isWildcard() ||
+				i > 0 && j > 0 && reached[j-1] && a[i-1].isWildcard() && a[i-1].reaches(b[j-1]) || // it takes one symbol more
+				i > 0 && j > 0 && above && b[j-1].isWildcard() && b[j-1].reaches(a[i-1]) ||
+				i > 0 && j > 0 && diagonal && !a[i-1].isWildcard() && !b[j-1].isWildcard() && symbolsMatch(a[i-1], b[j-1])
 			diagonal = above
 		}
 	}
@@ -66,7 +119,7 @@ func overlap(a, b []symbol) bool {
 }
 
 // symbolsMatch reports whether some character matches both symbols, of which
-// neither is anyText.
+// neither is a wildcard of any length.
 func symbolsMatch(a, b symbol) bool { return a == b || a == anyChar || b == anyChar }
 
 func isASCII(s string) bool {

@@ -63,6 +63,57 @@ func TestOverlapIsExact(t *testing.T) {
 	}
 }
 
+// TestPathGlobs: of two random globs of repositories overlap is exact, and includes is right
+// where it says so, by all short texts.
+func TestPathGlobs(t *testing.T) {
+	texts := []string{""}
+	for from := 0; len(texts[from]) < 6; from++ {
+		texts = append(texts, texts[from]+"a", texts[from]+"/", texts[from]+"b")
+	}
+	draw := rand.New(rand.NewPCG(3, 4))
+	random := func() (string, []symbol, *regexp.Regexp) {
+		var b strings.Builder
+		for range 1 + draw.IntN(4) {
+			b.WriteString([]string{"a", "b", "/", "*", "**"}[draw.IntN(5)])
+		}
+		text := b.String()
+		for strings.Contains(text, "***") {
+			text = strings.ReplaceAll(text, "***", "**")
+		}
+		g, err := parseGlob(text, pathName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text, g.symbols(), referenceGlob(text, "[^/]*")
+	}
+	included, wholes := 0, 0
+	for range 1000 {
+		a, symbolsA, inA := random()
+		b, symbolsB, inB := random()
+		both, whole := false, true
+		for _, text := range texts {
+			matchesA, matchesB := inA.MatchString(text), inB.MatchString(text)
+			both, whole = both || matchesA && matchesB, whole && (matchesA || !matchesB)
+		}
+		if got := overlap(symbolsA, symbolsB); got != both {
+			t.Errorf("overlap(%q, %q) = %v, want %v by trying all short texts", a, b, got, both)
+		}
+		got := includes(symbolsA, symbolsB)
+		if got && !whole {
+			t.Errorf("includes(%q, %q), but some text matches the second alone", a, b)
+		}
+		if whole {
+			wholes++
+		}
+		if got {
+			included++
+		}
+	}
+	if included < wholes*9/10 {
+		t.Errorf("includes holds for %d of %d pairs of which it is so, want nearly all", included, wholes)
+	}
+}
+
 func regexpOf(glob string) *regexp.Regexp {
 	return regexp.MustCompile("^" + strings.NewReplacer("*", ".*", "?", ".").Replace(glob) + "$")
 }

@@ -174,7 +174,7 @@ func (v *reachability) filterOrigins(key string, entries []string, whyNot func(o
 
 // checkCondition drops the origins for which the condition is always false.
 func (v *reachability) checkCondition() bool {
-	if v.rule.when == nil || v.rule.when.partial == nil {
+	if v.rule.when == nil || !v.rule.when.byOrigin {
 		return true
 	}
 	v.origins = slices.DeleteFunc(v.origins, func(o origin) bool { return v.rule.when.isFalseFor(o.name(), o.method) })
