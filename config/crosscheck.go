@@ -40,7 +40,35 @@ func (l *loader) checkProviders() {
 	})
 	if len(all) == len(l.cfg.Providers) {
 		l.checkRequireGroups()
+		l.checkIssuers()
 	}
+}
+
+// checkIssuers warns of tables with the issuer of an earlier one at which people log in
+// too. A person is a provider and a subject, so that one who logs in at both is two.
+func (l *loader) checkIssuers() {
+	first := make(map[string]string) // the name of the first table for people, by issuer
+	for i, p := range l.cfg.Providers {
+		issuer := p.issuerOfPeople()
+		switch name, seen := first[issuer]; {
+		case issuer == "":
+		case !seen:
+			first[issuer] = p.Name
+		default:
+			l.warn(element("provider", i)+".issuer", fmt.Sprintf("people log in at %q with the same issuer, and each of them is another person here: "+
+				"sessions are listed, counted and ended apart; merge the two tables, or leave only id_token in the grants of one", name))
+		}
+	}
+}
+
+// issuerOfPeople returns the issuer of a provider at which people log in, and not jobs alone,
+// or "".
+func (p Provider) issuerOfPeople() string {
+	issuer, ok := p.options.(issuerOptions)
+	if !ok || !slices.ContainsFunc(p.options.Methods(), func(m providers.Method) bool { return m != providers.MethodIDToken }) {
+		return ""
+	}
+	return issuer.TokenIssuer()
 }
 
 // checkServices checks the [[service]] tables against [token]. It reports a duplicate

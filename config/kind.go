@@ -51,6 +51,14 @@ type kindOptions interface {
 	GroupNames() providers.GroupNames
 }
 
+// issuerOptions is the interface of the options of a provider whose identities come from
+// an issuer of tokens.
+type issuerOptions interface {
+	// TokenIssuer returns the issuer, which identifies people together with their
+	// subjects.
+	TokenIssuer() string
+}
+
 // Kinds has the kinds of provider by the names that a configuration uses.
 type Kinds map[string]ProviderKind
 

@@ -276,6 +276,9 @@ func (c Config) ClaimNames() []string { return c.Claims }
 // FoldsCase reports whether the provider ignores case in names.
 func (c Config) FoldsCase() bool { return c.IgnoreCase }
 
+// TokenIssuer returns the issuer of all tokens of this provider.
+func (c Config) TokenIssuer() string { return c.Issuer }
+
 // Methods returns the methods of the grants.
 func (c Config) Methods() []providers.Method {
 	var all []providers.Method
