@@ -17,6 +17,7 @@ import (
 // AdminStore is the part of a store that lists and revocations need.
 type AdminStore interface {
 	TimeSource
+	PersonStore
 
 	// FindByProviderToken is as in [SessionStore].
 	FindByProviderToken(ctx context.Context, token Hash) (*Row, error)

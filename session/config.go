@@ -101,6 +101,13 @@ type Config struct {
 	// one evicts the least recently used, but one made within the last hour
 	// only if there is no older one. Default 1000.
 	PerPerson int `toml:"per_person"`
+
+	// RememberPeople is how long a person is remembered after their last session
+	// ended: their provider, subject and user name, when they were last seen, and
+	// their ended sessions, which are kept for 30 days at most. Then all of it is
+	// deleted. A person who was not seen for so long is forgotten as soon as no
+	// session of theirs is stored. Default "90d".
+	RememberPeople time.Duration `toml:"remember_people"`
 }
 
 // defaultStore is a file in a folder of its own, since a mounted volume can have a mode
@@ -140,6 +147,7 @@ func (c Config) WithDefaults() Config {
 		{&c.BrowserLifetime, day},
 		{&c.PATLifetime, 90 * day},
 		{&c.RobotLifetime, 365 * day},
+		{&c.RememberPeople, 90 * day},
 		{&c.ConnectTimeout, 3 * time.Second},
 		{&c.QueryTimeout, 3 * time.Second},
 	} {
@@ -172,6 +180,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 		{"revalidate", c.Revalidate}, {"grace", c.Grace}, {"idle", c.Idle}, {"lifetime", c.Lifetime},
 		{"unused", c.Unused}, {"unchecked_lifetime", c.UncheckedLifetime}, {"ci_lifetime", c.CILifetime},
 		{"browser_idle", c.BrowserIdle}, {"browser_lifetime", c.BrowserLifetime}, {"pat_lifetime", c.PATLifetime}, {"robot_lifetime", c.RobotLifetime},
+		{"remember_people", c.RememberPeople},
 	} {
 		if d.value < minRevalidate || d.value > maxLifetime {
 			fault(d.key, fmt.Sprintf("%s is not between \"1s\" and \"36500d\"", duration.Format(d.value)))

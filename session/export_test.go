@@ -25,6 +25,9 @@ func ExportIssue(ctx context.Context, s *Sessions, kind Kind, id *providers.Iden
 // ExportFlush writes the buffered last uses.
 func ExportFlush(ctx context.Context, s *Sessions) error { return s.maintenance.flush(ctx) }
 
+// ExportSweep runs one sweep.
+func ExportSweep(ctx context.Context, s *Sessions) error { return s.maintenance.sweeper.sweep(ctx) }
+
 // ExportSweepTimes returns the times of a sweep.
 func ExportSweepTimes(cfg Config, now time.Time) SweepTimes { return cfg.sweepTimes(now) }
 

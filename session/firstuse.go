@@ -19,7 +19,8 @@ type FirstUseStore interface {
 
 	// LeaseFirstUse takes the lease of a refresh token that has no session yet,
 	// the right to ask its provider until the given time, and reports whether
-	// the caller got it. ReleaseFirstUse releases the lease.
+	// the caller got it. The error is ErrForgotten if the session of the token was
+	// deleted with its person. ReleaseFirstUse releases the lease.
 	LeaseFirstUse(ctx context.Context, token Hash, now, until time.Time) (bool, error)
 	ReleaseFirstUse(ctx context.Context, token Hash) error
 }
@@ -147,6 +148,9 @@ func (u *firstUses) acquireLease(ctx context.Context, hash Hash) (bool, error) {
 		now := u.clock.now()
 		until := now.Add(firstUseLeaseTTL)
 		won, err := u.store.LeaseFirstUse(ctx, hash, now, until)
+		if errors.Is(err, ErrForgotten) {
+			return false, fmt.Errorf("%w: %w", ErrRefused, ErrForgotten)
+		}
 		if err != nil {
 			return false, unavailable(fmt.Errorf("lease the first use of a refresh token: %w", err))
 		}

@@ -38,7 +38,7 @@ func observe(s Store) *observedStore {
 // a row, and the end of a request, are no failures of the store.
 func (o *observedStore) record(operation string, began time.Time, err error) {
 	failed := err != nil
-	for _, known := range []error{ErrNotFound, ErrSpent, ErrTooMany, context.Canceled} {
+	for _, known := range []error{ErrNotFound, ErrSpent, ErrTooMany, ErrForgotten, context.Canceled} {
 		failed = failed && !errors.Is(err, known)
 	}
 	o.calls.Record(operation, began, failed)
@@ -224,6 +224,20 @@ func (o *observedStore) List(ctx context.Context, sel Selector, after Hash, limi
 	all, err := o.Store.List(ctx, sel, after, limit)
 	o.record(storeList, began, err)
 	return all, err
+}
+
+func (o *observedStore) ListForgettable(ctx context.Context, at time.Time, after int64, limit int) ([]int64, error) {
+	began := time.Now()
+	ids, err := o.Store.ListForgettable(ctx, at, after, limit)
+	o.record(storeSweep, began, err)
+	return ids, err
+}
+
+func (o *observedStore) ForgetPerson(ctx context.Context, id int64, at, now time.Time) (Forgotten, error) {
+	began := time.Now()
+	done, err := o.Store.ForgetPerson(ctx, id, at, now)
+	o.record(storeSweep, began, err)
+	return done, err
 }
 
 func (o *observedStore) ListPerson(ctx context.Context, provider, subject string, live, ended int) ([]ListedSession, int, error) {

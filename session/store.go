@@ -45,6 +45,7 @@ type Store interface {
 	BreakerStore
 	UseStore
 	SweepStore
+	PersonStore
 	DailyStore
 	RevocableStore
 	AdminStore

@@ -9,11 +9,13 @@ import (
 
 // SweepStore is the part of a store that the sweep needs.
 type SweepStore interface {
+	PersonStore
+
 	// Sweep ends up to limit sessions that have expired, and deletes up to
 	// limit sessions that ended long ago or before their first use. It also
 	// deletes what that leaves unused (sign-ins without a session, a grant and
-	// a token to revoke; persons without a sign-in), and expired grants and
-	// leases of first uses. It never deletes a session for a provider's refresh
+	// a token to revoke; forgotten persons without a sign-in), and expired grants
+	// and leases of first uses. It never deletes a session for a provider's refresh
 	// token: that token may still be valid at the provider, and would create
 	// another session. It returns how many rows it touched; less than limit
 	// means that nothing is left.
@@ -38,11 +40,12 @@ type sweeper struct {
 	revalidator *revalidator
 	clock       *clock
 	generation  *atomic.Pointer[generation]
+	forgot      time.Time // when forgetPeople was last done
 }
 
 // sweep runs one sweep, in batches.
 func (s *sweeper) sweep(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{s.sweepSessions, s.finishPendingEnds} {
+	for _, step := range []func(context.Context) error{s.sweepSessions, s.finishPendingEnds, s.forgetPeople} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("sweep: %w", err)
 		}

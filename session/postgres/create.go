@@ -82,7 +82,7 @@ func insertSession(ctx context.Context, tx pgx.Tx, person int64, signIn session.
 	if d.From != nil {
 		// The lock lets a revocation of that session wait for the new one, and this
 		// statement wait for a revocation.
-		b.Queue("SELECT 1 FROM session WHERE hash = $1 AND ended = 0 FOR SHARE", d.From[:]).Exec(requireLive)
+		b.Queue("SELECT 1 FROM session WHERE hash = $1 AND ended = 0 FOR SHARE", d.From[:]).Exec(requireRow)
 	}
 	if d.Grant != nil {
 		b.Queue("UPDATE auth_grant SET spent = $1 WHERE hash = $2 AND spent = 0 AND expires > $1", session.Millis(d.Created), d.Grant[:]).Exec(requireGrant)
@@ -136,8 +136,8 @@ func requireGrant(tag pgconn.CommandTag) error {
 	return nil
 }
 
-// requireLive returns session.ErrNotFound unless the statement has found the session.
-func requireLive(tag pgconn.CommandTag) error {
+// requireRow returns session.ErrNotFound unless the statement has found a row.
+func requireRow(tag pgconn.CommandTag) error {
 	if tag.RowsAffected() == 0 {
 		return session.ErrNotFound
 	}
@@ -176,7 +176,7 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 			tag, err := tx.Exec(ctx, `WITH i AS MATERIALIZED (SELECT id FROM sign_in WHERE id = $1 FOR KEY SHARE)
 				SELECT 1 FROM i JOIN session s ON s.sign_in = i.id WHERE s.hash = $2 AND s.ended = 0 FOR SHARE OF s`, g.SignIn, g.From[:])
 			if err == nil {
-				err = requireLive(tag)
+				err = requireRow(tag)
 			}
 			if err != nil {
 				return err
@@ -211,7 +211,10 @@ func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, 
 		leased = err == nil && tag.RowsAffected() > 0
 		return err
 	})
-	if err != nil || !leased {
+	if err == nil && !leased {
+		return false, s.requireUnforgotten(ctx, tokenHash)
+	}
+	if err != nil {
 		return false, err
 	}
 	// A caller that created the session has released its lease. Only a read after
@@ -223,6 +226,19 @@ func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, 
 		return false, err
 	}
 	return false, s.ReleaseFirstUse(ctx, tokenHash)
+}
+
+// requireUnforgotten returns session.ErrForgotten if the session of a provider's refresh
+// token was deleted with its person.
+func (s *Store) requireUnforgotten(ctx context.Context, tokenHash session.Hash) error {
+	forgotten := false
+	err := s.read(ctx, 1, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM first_use WHERE provider_token_hash = $1 AND until = $2)", tokenHash[:], session.Millis(session.Forever)).Scan(&forgotten)
+	})
+	if err == nil && forgotten {
+		err = session.ErrForgotten
+	}
+	return err
 }
 
 // ReleaseFirstUse releases the lease.

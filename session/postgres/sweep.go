@@ -106,7 +106,7 @@ func deleteReturning(ctx context.Context, tx pgx.Tx, query string, args ...any) 
 }
 
 // deleteUnusedSignIns deletes those of the sign-ins without a session, a grant and a
-// refresh token, and a person with the last sign-in. It locks the persons before it
+// refresh token, and a forgotten person with the last sign-in. It locks the persons before it
 // checks: a concurrent login holds that lock until it has committed its session, which
 // the check then sees.
 func deleteUnusedSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error {
@@ -125,7 +125,7 @@ func deleteUnusedSignIns(ctx context.Context, tx pgx.Tx, signIns []int64) error 
 	b.Queue("SELECT id FROM sign_in WHERE id = ANY($1) ORDER BY id FOR UPDATE", signIns)
 	b.Queue(`DELETE FROM sign_in i WHERE i.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = i.id)
 		AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = i.id) AND NOT EXISTS (SELECT 1 FROM provider_token r WHERE r.sign_in = i.id)`, signIns)
-	b.Queue("DELETE FROM person p WHERE p.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM sign_in i WHERE i.person = p.id)", persons)
+	queueDeleteForgotten(b, persons)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("delete sign-ins: %w", err)
 	}

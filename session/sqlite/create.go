@@ -222,6 +222,13 @@ func (s *Store) LeaseFirstUse(ctx context.Context, tokenHash session.Hash, now, 
 		leased, err = execCount(conn, `
 			INSERT INTO first_use (provider_token_hash, until) SELECT ?1, ?3 WHERE NOT EXISTS (SELECT 1 FROM session WHERE provider_token_hash = ?1)
 			ON CONFLICT (provider_token_hash) DO UPDATE SET until = excluded.until WHERE first_use.until <= ?2`, tokenHash[:], session.Millis(now), session.Millis(until))
+		if err != nil || leased > 0 {
+			return err
+		}
+		until, _, err := queryInt(conn, "SELECT until FROM first_use WHERE provider_token_hash = ?", tokenHash[:])
+		if err == nil && until == session.Millis(session.Forever) {
+			err = session.ErrForgotten
+		}
 		return err
 	})
 	return err == nil && leased > 0, err

@@ -182,12 +182,12 @@ func deleteUnusedSignIns(conn *sqlite.Conn, signIns []int64) error {
 }
 
 // deleteUnusedSignIn deletes a sign-in without a session, a grant and a refresh token,
-// and its person with the last sign-in.
+// and a forgotten person with the last sign-in.
 func deleteUnusedSignIn(conn *sqlite.Conn, signIn int64) error {
 	person, deleted, err := queryInt(conn, `DELETE FROM sign_in WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM session WHERE sign_in = ?1)
 		AND NOT EXISTS (SELECT 1 FROM auth_grant WHERE sign_in = ?1) AND NOT EXISTS (SELECT 1 FROM provider_token WHERE sign_in = ?1) RETURNING person`, signIn)
 	if err == nil && deleted {
-		err = exec(conn, "DELETE FROM person WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM sign_in WHERE person = ?1)", person)
+		err = deleteForgotten(conn, person)
 	}
 	if err != nil {
 		return fmt.Errorf("delete a sign-in: %w", err)
