@@ -66,6 +66,7 @@ func TestEveryKeyReloads(t *testing.T) {
 		"server.metrics_from":    "server.Reload parses it for each request of /metrics",
 		"server.operators":       "server.Reload swaps it for each request of an operator",
 
+		"session.remember_people":    "the sweeper reads the generation of each sweep",
 		"session.revalidate":         "session.Reload swaps it for each redemption",
 		"session.grace":              "session.Reload swaps it for each redemption",
 		"session.idle":               "session.Reload swaps it for each redemption and sweep",
