@@ -73,7 +73,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&o.config, "config", "", "the configuration `file` (default: shorepass.toml here, then /etc/shorepass/shorepass.toml)")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o), newUnlock(&o),
+		newServe(&o), newCheck(&o), newExplain(&o), newSessions(&o), newPeople(&o), newUnlock(&o),
 		newKeys(&o), newHash(), newRegistryConfig(&o), newImport(), newConfig(&o), newSupport(&o), newVersion(),
 	)
 	addCompletions(root, &o)
