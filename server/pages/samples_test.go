@@ -269,7 +269,7 @@ func checkHTML(page []byte) error {
 func checkAttributes(element string, attributes []xml.Attr, ids, referred map[string]bool) error {
 	for _, a := range attributes {
 		switch name := a.Name.Local; {
-		case name == "style" || strings.HasPrefix(name, "on") || strings.HasPrefix(strings.TrimSpace(a.Value), "javascript:"):
+		case name == "style" || strings.HasPrefix(name, "on") || name == "href" && strings.HasPrefix(strings.TrimSpace(a.Value), "javascript:"):
 			return fmt.Errorf("<%s> has the attribute %s", element, name)
 		case name == "id":
 			if ids[a.Value] || a.Value == "" {
