@@ -96,20 +96,38 @@ func (c *Config) expires(row *Row, reauthenticate time.Duration) time.Time {
 	return expires
 }
 
+// idleEnd returns when a session ends as idle or as never used unless it is redeemed
+// before, the zero Time without such a timeout. lastUsed is zero if it never was.
+func (l lifetimes) idleEnd(created, lastUsed time.Time) time.Time {
+	switch {
+	case lastUsed.IsZero() && l.unused > 0:
+		return created.Add(l.unused)
+	case !lastUsed.IsZero() && l.idle > 0:
+		return lastUsed.Add(l.idle)
+	}
+	return time.Time{}
+}
+
+// IdleEnd returns when a session ends as idle or as never used unless it is redeemed
+// before, the zero Time if its kind has no such timeout.
+func (c *Config) IdleEnd(s *Session) time.Time {
+	return c.lifetimes(s.Kind).idleEnd(s.Created, s.LastUsed)
+}
+
 // endOfLife returns which of its timeouts a session has reached, or "".
 func (c *Config) endOfLife(row *Row, reauthenticate time.Duration, now time.Time) Reason {
-	life := c.lifetimes(row.Kind)
+	idleEnd := c.lifetimes(row.Kind).idleEnd(row.Created, row.LastUsed)
 	switch {
 	case reauthenticate > 0 && !now.Before(row.Login.Time.Add(reauthenticate)):
 		return ReasonSignIn
 	case !now.Before(c.expires(row, reauthenticate)):
 		return ReasonExpired
-	case life.unused > 0 && row.LastUsed.IsZero() && !now.Before(row.Created.Add(life.unused)):
+	case idleEnd.IsZero() || now.Before(idleEnd):
+		return ""
+	case row.LastUsed.IsZero():
 		return ReasonUnused
-	case life.idle > 0 && !row.LastUsed.IsZero() && !now.Before(row.LastUsed.Add(life.idle)):
-		return ReasonIdle
 	}
-	return ""
+	return ReasonIdle
 }
 
 // status decides what a redemption does with a session, by the state of its

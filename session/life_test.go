@@ -291,3 +291,37 @@ func TestShuttingDown(t *testing.T) {
 		t.Errorf("Ping after Close: %v, want 503", err)
 	}
 }
+
+// TestIdleEnd: when a session ends unless it is used, by its kind.
+func TestIdleEnd(t *testing.T) {
+	cfg := session.Config{}.WithDefaults()
+	created := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	used := created.Add(day)
+	for _, tc := range []struct {
+		session session.Session
+		want    time.Time
+	}{
+		{session.Session{Kind: session.KindRefresh, Created: created}, created.Add(7 * day)},
+		{session.Session{Kind: session.KindRefresh, Created: created, LastUsed: used}, used.Add(90 * day)},
+		{session.Session{Kind: session.KindBrowser, Created: created}, created.Add(8 * time.Hour)},
+		{session.Session{Kind: session.KindBrowser, Created: created, LastUsed: used}, used.Add(8 * time.Hour)},
+		{session.Session{Kind: session.KindPAT, Created: created}, time.Time{}},
+		{session.Session{Kind: session.KindPAT, Created: created, LastUsed: used}, time.Time{}},
+		{session.Session{Kind: session.KindRobot, Created: created}, time.Time{}},
+	} {
+		if got := cfg.IdleEnd(&tc.session); !got.Equal(tc.want) {
+			t.Errorf("IdleEnd(%s, last used %v) = %v, want %v", tc.session.Kind, tc.session.LastUsed, got, tc.want)
+		}
+	}
+}
+
+// TestHasProviderToken: a browser's session knows whether its sign-in got a refresh token.
+func TestHasProviderToken(t *testing.T) {
+	s := newCluster(t, 1, session.Config{})
+	defer s.close()
+	for provider, want := range map[string]bool{"corp": false, "file": false, "sso": true} {
+		if got := s.logInBrowser(provider, "alice").HasProviderToken(); got != want {
+			t.Errorf("at %s: %v, want %v", provider, got, want)
+		}
+	}
+}

@@ -118,6 +118,11 @@ func (s *Session) Fresh(now time.Time) bool {
 	return s.Kind == KindBrowser && now.Before(authenticated.Add(freshFor))
 }
 
+// HasProviderToken reports whether the sign-in of a redeemed browser's session got a
+// refresh token of the provider. Without one, an OpenID provider cannot be asked about the
+// person again, so that Config.UncheckedLifetime bounds what the session yields.
+func (s *Session) HasProviderToken() bool { return s.row != nil && s.row.SignIn.TokenVersion > 0 }
+
 // Providers is the part of the chain of providers that sessions need.
 type Providers interface {
 	// Revalidate asks the provider named id.Provider about id again, and
