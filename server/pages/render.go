@@ -26,6 +26,7 @@ type view struct {
 	Lang    string
 	Contact string // whom people ask
 	Request string // the id of the request
+	Refused bool   // a form comes back with what is wrong in it
 }
 
 // parseTemplates parses the templates for a language, at load. Each page is the layout with its own
@@ -95,6 +96,7 @@ func languageOf(accepted string) *texts {
 // is one of its data: a bug.
 func (p *Pages) page(v *Visit, status int, name string, data view) *Response {
 	data.Brand, data.Lang, data.Contact, data.Request = p.brand, v.text.lang, p.Contact, v.ID
+	data.Refused = status >= http.StatusBadRequest && name != "problem"
 	var body bytes.Buffer
 	if err := v.text.templates[name].ExecuteTemplate(&body, "layout.html", data); err != nil {
 		panic(fmt.Errorf("render %s: %w", name, err))

@@ -45,3 +45,12 @@ func TestProblemPage(t *testing.T) {
 		t.Errorf("status %d", got.Status)
 	}
 }
+
+// The title of a form that comes back says so first: it is what a screen reader reads first.
+func TestTitleOfRefusedForm(t *testing.T) {
+	p := newPagesOf(t, Config{Name: "Example"})
+	got := p.page(&Visit{text: english}, 401, "signin", view{Title: "Sign in", Data: signInView{}})
+	if want := "<title>Error: Sign in · Example</title>"; !strings.Contains(string(got.Body), want) {
+		t.Errorf("the page lacks %q:\n%s", want, got.Body)
+	}
+}
