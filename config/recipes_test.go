@@ -26,7 +26,8 @@ func TestProviderRecipes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			block := strings.Join(regexp.MustCompile(`(?m)^(?:    .*)?\n`).FindAllString(text, -1), "")
 			file := filepath.Join(t.TempDir(), "shorepass.toml")
-			config := "[token]\nissuer = \"shorepass\"\nservices = [\"registry.corp.example\"]\n" + block
+			config := "[token]\nissuer = \"shorepass\"\nservices = [\"registry.corp.example\"]\n" +
+				"[[service]]\nname = \"registry.corp.example\"\nhosts = [\"registry.corp.example\"]\n" + block
 			if !strings.Contains(block, "[[rule]]") {
 				config += "[[rule]]\ngroups = [\"team-*\"]\nrepositories = [\"{group}/**\"]\nactions = [\"pull\"]\n"
 			}
