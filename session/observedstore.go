@@ -226,11 +226,11 @@ func (o *observedStore) List(ctx context.Context, sel Selector, after Hash, limi
 	return all, err
 }
 
-func (o *observedStore) ListForgettable(ctx context.Context, at time.Time, after int64, limit int) ([]int64, error) {
+func (o *observedStore) ListForgettable(ctx context.Context, at time.Time, after int64, limit int) ([]int64, int64, error) {
 	began := time.Now()
-	ids, err := o.Store.ListForgettable(ctx, at, after, limit)
+	ids, last, err := o.Store.ListForgettable(ctx, at, after, limit)
 	o.record(storeSweep, began, err)
-	return ids, err
+	return ids, last, err
 }
 
 func (o *observedStore) ForgetPerson(ctx context.Context, id int64, at, now time.Time) (Forgotten, error) {

@@ -33,10 +33,11 @@ type PersonStore interface {
 	// Forgotten persons are not listed.
 	ListPersons(ctx context.Context, user, provider string, after int64, limit int) ([]Person, error)
 
-	// ListForgettable returns up to limit ids, in order and greater than after, of
-	// persons who were last seen at a time or before, and have no session that lives or
-	// ended after it.
-	ListForgettable(ctx context.Context, at time.Time, after int64, limit int) ([]int64, error)
+	// ListForgettable returns the ids of persons who were last seen at a time or before,
+	// and have no session that lives or ended after it. It reads up to limit persons
+	// who were last seen at that time or before, in the order of their ids, with ids
+	// greater than after; last is the id of the last one that it read, 0 if there was none.
+	ListForgettable(ctx context.Context, at time.Time, after int64, limit int) (ids []int64, last int64, err error)
 
 	// ForgetPerson deletes a person with all their sessions, grants, identities and
 	// sign-ins. It keeps the refresh tokens of the provider, which are due to be revoked
@@ -101,22 +102,22 @@ func (s *sweeper) forgetPeople(ctx context.Context) error {
 	if now.Before(s.forgot.Add(forgetInterval)) {
 		return nil
 	}
-	at, after := now.Add(-s.generation.Load().cfg.RememberPeople), int64(0)
+	at := now.Add(-s.generation.Load().cfg.RememberPeople)
 	for {
-		page, err := s.store.ListForgettable(ctx, at, after, batchSize)
+		page, last, err := s.store.ListForgettable(ctx, at, s.person, batchSize)
 		if err != nil {
 			return fmt.Errorf("read which people to forget: %w", err)
 		}
-		for _, after = range page {
-			if _, err := s.store.ForgetPerson(ctx, after, at, now); err != nil && !errors.Is(err, ErrNotFound) {
+		for _, id := range page {
+			if _, err := s.store.ForgetPerson(ctx, id, at, now); err != nil && !errors.Is(err, ErrNotFound) {
 				return fmt.Errorf("delete a person: %w", err)
 			}
 		}
-		if len(page) < batchSize {
+		if s.person = last; last == 0 {
 			s.forgot = now
 			return nil
 		}
-		if !s.pause(ctx) {
+		if len(page) > 0 && !s.pause(ctx) {
 			return nil
 		}
 	}

@@ -40,7 +40,8 @@ type sweeper struct {
 	revalidator *revalidator
 	clock       *clock
 	generation  *atomic.Pointer[generation]
-	forgot      time.Time // when forgetPeople was last done
+	forgot      time.Time // when forgetPeople last reached the last person
+	person      int64     // the id of the person that it has reached since
 }
 
 // sweep runs one sweep, in batches.

@@ -36,17 +36,25 @@ func (s *Store) ListPersons(ctx context.Context, user, provider string, after in
 const forgettable = `p.last_seen <= $1 AND NOT EXISTS (SELECT 1 FROM session s WHERE s.person = p.id AND s.ended = 0)
 	AND NOT EXISTS (SELECT 1 FROM session s WHERE s.person = p.id AND s.ended > $1)`
 
-// ListForgettable returns the ids of persons to be forgotten.
-func (s *Store) ListForgettable(ctx context.Context, at time.Time, after int64, limit int) (ids []int64, err error) {
+// ListForgettable reads a page of persons, and returns the ids of those to be forgotten.
+func (s *Store) ListForgettable(ctx context.Context, at time.Time, after int64, limit int) (ids []int64, last int64, err error) {
 	err = s.read(ctx, slowFactor, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, "SELECT p.id FROM person p WHERE p.id > $2 AND "+forgettable+" ORDER BY p.id LIMIT $3", session.Millis(at), after, limit)
+		ids, last = nil, 0
+		rows, err := s.pool.Query(ctx, "SELECT p.id, "+forgettable+" FROM (SELECT * FROM person WHERE id > $2 AND last_seen <= $1 ORDER BY id LIMIT $3) p ORDER BY p.id",
+			session.Millis(at), after, limit)
 		if err != nil {
 			return err
 		}
-		ids, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		var forget bool
+		_, err = pgx.ForEachRow(rows, []any{&last, &forget}, func() error {
+			if forget {
+				ids = append(ids, last)
+			}
+			return nil
+		})
 		return err
 	})
-	return ids, err
+	return ids, last, err
 }
 
 // ForgetPerson deletes a person. It locks the person first, as a login does, and checks

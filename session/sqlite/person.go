@@ -32,15 +32,17 @@ func (s *Store) ListPersons(ctx context.Context, user, provider string, after in
 const forgettable = `p.last_seen <= ?1 AND NOT EXISTS (SELECT 1 FROM session s WHERE s.person = p.id AND s.ended = 0)
 	AND NOT EXISTS (SELECT 1 FROM session s WHERE s.person = p.id AND s.ended > ?1)`
 
-// ListForgettable returns the ids of persons to be forgotten.
-func (s *Store) ListForgettable(ctx context.Context, at time.Time, after int64, limit int) (ids []int64, err error) {
+// ListForgettable reads a page of persons, and returns the ids of those to be forgotten.
+func (s *Store) ListForgettable(ctx context.Context, at time.Time, after int64, limit int) (ids []int64, last int64, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return forEachRow(conn, "SELECT p.id FROM person p WHERE p.id > ?2 AND "+forgettable+" ORDER BY p.id LIMIT ?3 + 0", func(stmt *sqlite.Stmt) error {
-			ids = append(ids, stmt.ColumnInt64(0))
+		return forEachRow(conn, "SELECT p.id, "+forgettable+" FROM (SELECT * FROM person WHERE id > ?2 AND last_seen <= ?1 ORDER BY id LIMIT ?3 + 0) p ORDER BY p.id", func(stmt *sqlite.Stmt) error {
+			if last = stmt.ColumnInt64(0); stmt.ColumnBool(1) {
+				ids = append(ids, last)
+			}
 			return nil
 		}, session.Millis(at), after, limit)
 	})
-	return ids, err
+	return ids, last, err
 }
 
 // ForgetPerson deletes a person.
