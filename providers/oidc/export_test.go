@@ -28,3 +28,17 @@ func DescribeClientKey(file string) (string, error) {
 	}
 	return key.String(), nil
 }
+
+// CheckResponse returns the code of an authorization response.
+func CheckResponse(p *Provider, promisesIss bool, response providers.AuthorizationResponse) (string, error) {
+	return p.checkResponse(&metadata{promisesIss: promisesIss}, response)
+}
+
+// CheckLogoutClaims checks the claims of a logout token, whose signature is right.
+func CheckLogoutClaims(p *Provider, payload []byte, now time.Time) error {
+	claims, err := decodeClaims(payload)
+	if err != nil {
+		return err
+	}
+	return p.verifier.checkLogoutClaims(claims, responseRequirements(p.cfg), now)
+}
