@@ -9,8 +9,15 @@ import (
 
 var tlsType = reflect.TypeFor[tlsconf.Config]()
 
+// certificateFiles is implemented by options that name certificates outside of a tls
+// table. key is that of their table.
+type certificateFiles interface {
+	CertificateFiles(key string) ([]certwatch.File, error)
+}
+
 // TLSCertificates returns the certificate files of every tls table: the server's, the
-// ACME directory's, the collector's, those of the providers and the store's.
+// ACME directory's, the collector's, those of the providers and the store's; and those
+// that the options of a provider name besides.
 func (c *Config) TLSCertificates() ([]certwatch.File, error) {
 	tables := []struct {
 		at      string
@@ -29,6 +36,15 @@ func (c *Config) TLSCertificates() ([]certwatch.File, error) {
 				continue
 			}
 			files, err := table.options.FieldByIndex(f.index).Interface().(tlsconf.Config).Files(join(table.at, f.name))
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, files...)
+		}
+	}
+	for i, p := range c.Providers {
+		if options, ok := p.options.(certificateFiles); ok {
+			files, err := options.CertificateFiles(element("provider", i))
 			if err != nil {
 				return nil, err
 			}

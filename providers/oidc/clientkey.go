@@ -21,6 +21,7 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
+	"shorepass/internal/certwatch"
 	"shorepass/internal/durable"
 	"shorepass/internal/tlsconf"
 )
@@ -87,11 +88,27 @@ func readClientKey(name string) (*clientKey, error) {
 	return k, k.setCertificate(name, certificates)
 }
 
+// CertificateFiles returns the certificate in the file of client_key, if it has one, to
+// watch for its end: the provider refuses the client after that. key is that of the table.
+func (c Config) CertificateFiles(key string) ([]certwatch.File, error) {
+	if c.ClientKey == "" {
+		return nil, nil
+	}
+	k, err := readClientKey(c.ClientKey)
+	if err != nil {
+		return nil, fmt.Errorf("%s.client_key: %w", key, err)
+	}
+	if k.certificate == nil {
+		return nil, nil
+	}
+	return []certwatch.File{{Key: key + ".client_key", Name: c.ClientKey, Use: certwatch.Chain, Certificates: []*x509.Certificate{k.certificate}}}, nil
+}
+
 // setCertificate takes the certificate of the key. A chain may stand beside it.
 func (k *clientKey) setCertificate(name string, certificates []*x509.Certificate) error {
-	public, comparable := k.private.Public().(interface{ Equal(crypto.PublicKey) bool })
+	public, ok := k.private.Public().(interface{ Equal(crypto.PublicKey) bool })
 	for _, certificate := range certificates {
-		if comparable && public.Equal(certificate.PublicKey) {
+		if ok && public.Equal(certificate.PublicKey) {
 			k.certificate = certificate
 			return nil
 		}
