@@ -69,8 +69,9 @@ type AuthorizationResponse struct {
 
 // SignedIn is the identity of a person who signed in with a browser.
 type SignedIn struct {
-	Identity *Identity
-	SID      string // the provider's session (the sid claim); empty where it has none
+	Identity     *Identity
+	SID          string // the provider's session (the sid claim); empty where it has none
+	NeedsConsent bool   // the provider gave no refresh token, and may give one for a request with Consent
 }
 
 // AuthorizationError is an error that the provider sent the browser back with (RFC 6749,

@@ -75,7 +75,7 @@ func (c *Chain) SignIn(ctx context.Context, provider string, response Authorizat
 		if err != nil {
 			return nil, err
 		}
-		signedIn.SID = found.SID
+		signedIn.SID, signedIn.NeedsConsent = found.SID, found.NeedsConsent
 		id, err := m.adopt(found.Identity, MethodBrowser)
 		if err != nil {
 			m.revokeRefused(context.WithoutCancel(ctx), found.Identity)

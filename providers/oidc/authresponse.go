@@ -128,7 +128,8 @@ func (p *Provider) signedIn(ctx context.Context, m *metadata, got tokens, reques
 			p.warnIfNoRefreshToken(m, got)
 		}
 	}
-	return &providers.SignedIn{Identity: id, SID: claims.sid()}, nil
+	needsConsent := p.cfg.grants(grantRefresh) && got.refresh == "" && !request.Consent && !slices.Contains(p.cfg.Prompt, promptConsent)
+	return &providers.SignedIn{Identity: id, SID: claims.sid(), NeedsConsent: needsConsent}, nil
 }
 
 // maxSID bounds a sid claim, in bytes.

@@ -358,6 +358,9 @@ func TestConsent(t *testing.T) {
 	if !first.Identity.RefreshToken.IsZero() || second.Identity.RefreshToken.IsZero() {
 		t.Error("a refresh token without consent, or none with it")
 	}
+	if !first.NeedsConsent || second.NeedsConsent {
+		t.Errorf("NeedsConsent is %t and %t, want true and false", first.NeedsConsent, second.NeedsConsent)
+	}
 	if first.SID != second.SID {
 		t.Errorf("two sign-ins of one session at the provider have the sids %q and %q", first.SID, second.SID)
 	}

@@ -36,7 +36,7 @@ func (p *Pages) finishSignIn(ctx context.Context, v *Visit) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	again, err := p.needsConsent(ctx, s, signedIn.Identity)
+	again, err := p.needsConsent(ctx, s, signedIn)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +64,14 @@ func responseParams(r *http.Request) (url.Values, error) {
 	return params, nil
 }
 
-// needsConsent reports whether the person is to be asked for consent: the provider gave no
-// refresh token, and none of an earlier sign-in is stored. Some providers give one only
-// together with consent. It is asked once: where none comes then either, the session lasts
-// as long as one whose provider cannot be asked again.
-func (p *Pages) needsConsent(ctx context.Context, s *pendingSignIn, id *providers.Identity) (bool, error) {
-	if s.Consent || !id.RefreshToken.IsZero() {
+// needsConsent reports whether the person is to be asked for consent: the provider gives a
+// refresh token only then, and none of an earlier sign-in is stored. It is asked once: where
+// none comes then either, the session lasts as long as one whose provider cannot be asked
+// again.
+func (p *Pages) needsConsent(ctx context.Context, s *pendingSignIn, signedIn *providers.SignedIn) (bool, error) {
+	if s.Consent || !signedIn.NeedsConsent {
 		return false, nil
 	}
-	held, err := p.Sessions.HoldsProviderToken(ctx, id)
+	held, err := p.Sessions.HoldsProviderToken(ctx, signedIn.Identity)
 	return !held, err
 }

@@ -57,7 +57,7 @@ func TestConsent(t *testing.T) {
 	without := func(r providers.AuthorizationResponse) (*providers.SignedIn, error) {
 		id := person("sso", "alice")
 		id.RefreshToken = secret.Text{}
-		return &providers.SignedIn{Identity: id}, nil
+		return &providers.SignedIn{Identity: id, NeedsConsent: true}, nil
 	}
 	finish := func(b *browser, sent url.Values) *Response {
 		return b.get("/login/sso/callback?code=x&state=" + sent.Get("state"))
