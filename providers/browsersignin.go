@@ -90,7 +90,7 @@ type LogoutToken struct {
 	Subject  string    // as [Identity.Subject]; empty where the token names only a session, or the claims of the subject are others
 	SID      string    // the provider's session; empty where the token names only a person
 	IssuedAt time.Time // sessions that began later are not meant
-	Offline  bool      // refresh tokens end too (revoke_offline_access of Keycloak)
+	Offline  bool      // refresh tokens end too: the token says so (revoke_offline_access of Keycloak), or the configuration does
 }
 
 // BrowserProvider is a provider that the sign-in page offers.

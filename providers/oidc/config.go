@@ -145,6 +145,12 @@ type Config struct {
 	// sessions of the previous one. Default "login".
 	SignIns string `toml:"sign_ins"`
 
+	// BackchannelLogout is what ends when the provider reports that a person logged
+	// out there (OpenID Connect Back-Channel Logout 1.0): "browser" (the sessions on
+	// the sign-in page), or "all" (refresh tokens and personal access tokens of these
+	// sign-ins too, as if each logout said so). Default "browser".
+	BackchannelLogout string `toml:"backchannel_logout"`
+
 	// Revoke is when a refresh token is revoked at the provider (RFC 7009):
 	// "sign_in" (when the last session of its sign-in ends), "last" (when the
 	// person's last session ends, for a provider that drops all tokens of the
@@ -229,6 +235,12 @@ const (
 const (
 	signInsLogin = "login"
 	signInsOne   = "one"
+)
+
+// Values of Config.BackchannelLogout.
+const (
+	logoutBrowser = "browser"
+	logoutAll     = "all"
 )
 
 // Values of Config.AuthStyle: client authentication methods (OpenID Connect Core
@@ -341,6 +353,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.SignIns == "" {
 		c.SignIns = signInsLogin
+	}
+	if c.BackchannelLogout == "" {
+		c.BackchannelLogout = logoutBrowser
 	}
 	if c.Revoke == "" {
 		c.Revoke = string(providers.RevokeSignIn)

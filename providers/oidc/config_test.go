@@ -121,6 +121,8 @@ func TestValidateRefuses(t *testing.T) {
 		{func(c *oidc.Config) { c.Algorithms = []string{"RS256", "HS256"} }, `algorithms[1]: "HS256" is not one of "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"`},
 		{func(c *oidc.Config) { c.Algorithms = []string{"none"} }, `algorithms[0]: "none" is not one of "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"`},
 		{func(c *oidc.Config) { c.Algorithms = []string{} }, `algorithms: an empty list accepts no token; leave the key out for the default`},
+		{func(c *oidc.Config) { c.BackchannelLogout = "all" }, `backchannel_logout: is for the sign-in with a browser: add "browser" to grants, or leave it out`},
+		{func(c *oidc.Config) { c.BackchannelLogout = "offline" }, `backchannel_logout: "offline" is not one of "browser", "all"`},
 		{func(c *oidc.Config) { c.SignIns = "person" }, `sign_ins: "person" is not one of "login", "one"`},
 		{func(c *oidc.Config) { c.Revoke = "always" }, `revoke: "always" is not one of "sign_in", "last", "never"`},
 		{func(c *oidc.Config) { c.Timeout = time.Minute }, `timeout: 1m is not between "0s" and "10s", the time that a whole login has`},

@@ -38,7 +38,7 @@ func (p *Provider) VerifyLogoutToken(ctx context.Context, token secret.Text) (*p
 		return nil, err // unreachable: verifyLogout read it
 	}
 	events, _ := claims["events"].(map[string]any)
-	logout := &providers.LogoutToken{SID: claims.sid(), IssuedAt: issued, Offline: events[offlineEvent] == true}
+	logout := &providers.LogoutToken{SID: claims.sid(), IssuedAt: issued, Offline: events[offlineEvent] == true || p.cfg.BackchannelLogout == logoutAll}
 	if subject, err := p.mapper.subject(claimSets{claims}); err == nil {
 		logout.Subject = subject
 	}

@@ -107,6 +107,8 @@ func TestLogoutTokens(t *testing.T) {
 		token := op.LogoutToken(page("page"), tt.header, claims)
 		checkLogoutToken(t, p, tt.name, token, tt.want)
 	}
+	all := newBrowserProvider(t, op.Issuer, func(c *oidc.Config) { c.BackchannelLogout = "all" })
+	checkLogoutToken(t, all, `backchannel_logout = "all"`, op.LogoutToken(page("page"), nil, usual), "u-alice s-1 offline")
 	// An ID token of the same provider for the same client.
 	request := newRequest()
 	back := alice(t).SignIn(authorize(t, p, request))

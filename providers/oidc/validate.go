@@ -27,6 +27,7 @@ func (c Config) Validate(fault func(key, problem string)) {
 	}
 	oneOf("userinfo", c.Userinfo, "auto", "always", "never")
 	oneOf("sign_ins", c.SignIns, signInsLogin, signInsOne)
+	oneOf("backchannel_logout", c.BackchannelLogout, logoutBrowser, logoutAll)
 	oneOf("revoke", c.Revoke, string(providers.RevokeSignIn), string(providers.RevokeLast), string(providers.RevokeNever))
 	c.validateClient(fault)
 	c.validateBrowser(fault)
@@ -82,6 +83,7 @@ func (c Config) validateBrowser(fault func(key, problem string)) {
 		set bool
 	}{
 		{"label", c.Label != c.Name}, {"acr_values", len(c.ACRValues) > 0}, {"max_age", c.MaxAge != 0}, {"prompt", len(c.Prompt) > 0},
+		{"backchannel_logout", c.BackchannelLogout == logoutAll},
 	} {
 		if option.set && !c.grants(grantBrowser) {
 			fault(option.key, `is for the sign-in with a browser: add "browser" to grants, or leave it out`)

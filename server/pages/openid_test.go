@@ -282,7 +282,7 @@ func TestProviderAttacks(t *testing.T) {
 
 // A logout token that is not the provider's, not for us, or not a logout token ends
 // nothing; a right one ends its session, and the same one again ends no later session.
-func TestLogoutTokens(t *testing.T) {
+func TestLogoutTokenAttacks(t *testing.T) {
 	s := newOpenIDSite(t, func(o *oidctest.Options) { o.TrustClients = true })
 	s.signInAt("/login?provider=sso")
 	if len(s.sessions.live()) != 1 {
