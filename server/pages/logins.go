@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -23,6 +22,7 @@ type loginView struct {
 	Used    *moment // nil where it was never used
 	UsedBy  string  // what used it last, from where, if that differs from what made it
 	Ends    moment  // at the latest
+	Unused  bool    // it ends then only if it is not used before
 
 	Current bool   // of this browser
 	New     bool   // made since the last visit
@@ -32,29 +32,11 @@ type loginView struct {
 	Ended   *moment
 }
 
-// logins returns the live sessions of the person of a browser's session, and those that
-// ended in the last thirty days, each the newest first.
-func (p *Pages) logins(ctx context.Context, web *session.Session) (live, ended []session.Session, err error) {
-	all, err := p.Admin.List(ctx, session.Selector{Provider: web.Identity.Provider, Subject: web.Identity.Subject, Ended: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, one := range all {
-		if one.Ended.IsZero() {
-			live = append(live, one)
-		} else {
-			ended = append(ended, one)
-		}
-	}
-	slices.SortStableFunc(ended, func(a, b session.Session) int { return b.Ended.Compare(a.Ended) })
-	return live, ended, nil
-}
-
 // login returns the view of a session.
 func (p *Pages) login(t *texts, one, web *session.Session, now time.Time) loginView {
 	l := loginView{
 		ID: one.ID, What: t.kindOf(one), Where: p.host(one.Service), Limits: p.describeLimits(t, one.Limits), Client: t.describeClient(one.Client), Address: addressText(one.Client),
-		Made: t.moment(one.Created, now), Ends: t.moment(one.Expires, now), Current: one.ID == web.ID,
+		Made: t.moment(one.Created, now), Current: one.ID == web.ID,
 	}
 	switch {
 	case l.Current:
@@ -66,11 +48,25 @@ func (p *Pages) login(t *texts, one, web *session.Session, now time.Time) loginV
 		l.Ended, l.Why = new(t.moment(one.Ended, now)), t.why(one, web)
 		return l
 	}
-	l.Soon = one.Expires.Sub(now) <= soon && one.Expires.Sub(one.Created) > soon
+	p.setEnd(&l, t, one, now)
 	if one.Reason != "" {
 		l.Pending = t.get(reasonKeys[one.Reason])
 	}
 	return l
+}
+
+// setEnd says when a live session ends. One that was made for a week or less, or was not
+// used yet, does not end soon: that is as its person expects.
+func (p *Pages) setEnd(l *loginView, t *texts, one *session.Session, now time.Time) {
+	ends, lasted := one.Expires, one.Expires.Sub(one.Created)
+	idle := p.Session.IdleEnd(one)
+	if one.Kind == session.KindRefresh && !idle.IsZero() && idle.Before(ends) {
+		l.Unused = true
+		if ends = idle; one.LastUsed.IsZero() {
+			lasted = 0
+		}
+	}
+	l.Ends, l.Soon = t.moment(ends, now), ends.Sub(now) <= soon && lasted > soon
 }
 
 // kindOf names a session: what kind it is, and what the person called it.

@@ -15,17 +15,20 @@ const loginsPerPage = 15
 
 // meView is the data of me.html.
 type meView struct {
-	Provider   string // what people call the person's provider
-	Services   []serviceView
-	Logins     []loginView // one page of them, the newest first
-	Count      int         // of all logins
-	Newer      int         // the page of newer logins; 0 for none
-	Older      int         // the page of older logins; 0 for none
-	Ended      []loginView // the newest
-	EndedCount int
-	JustEnded  string // that the person ended some a moment ago; empty otherwise
-	HasStamp   bool   // the provider tells when the password changes
-	Contact    string
+	Provider  string // what people call the person's provider
+	SignIn    string // path to sign in again, which making a password or token needs; empty while the session is fresh
+	Unchecked string // how long a login made now lasts, where its provider cannot be asked again; else empty
+	Services  []serviceView
+	Logins    []loginView // one page of them, the newest first
+	Count     int         // of all logins
+	Newer     int         // the page of newer logins; 0 for none
+	Older     int         // the page of older logins; 0 for none
+	Unlisted  int         // logins that no page lists: there are too many
+	Ended     []loginView // the newest
+	EndedMore bool        // others are not shown
+	JustEnded string      // that the person ended some a moment ago; empty otherwise
+	HasStamp  bool        // the provider tells when the password changes
+	Contact   string
 }
 
 // serviceView is a service that a person can log in to.
@@ -42,41 +45,69 @@ func (p *Pages) showMe(ctx context.Context, v *Visit) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	live, ended, err := p.logins(ctx, web)
+	all, err := p.Admin.ListPerson(ctx, web.Identity.Provider, web.Identity.Subject)
 	if err != nil {
 		return nil, err
 	}
 	data := meView{
-		Provider: p.label(web.Identity.Provider), Services: p.serviceViews(web.Identity.User), Count: len(live), EndedCount: len(ended),
-		HasStamp: web.Identity.Stamp != "", Contact: p.Contact,
+		Provider: p.label(web.Identity.Provider), Services: p.serviceViews(web.Identity.User), Unchecked: p.unchecked(v.text, web),
+		HasStamp: web.Identity.Stamp != "", JustEnded: v.text.justEnded(all.Ended, web.Identity.User, v.Now), Contact: p.Contact,
 	}
-	page := pageOf(v.Request.URL.Query().Get("page"), len(live))
-	shown := live[min((page-1)*loginsPerPage, len(live)):min(page*loginsPerPage, len(live))]
-	for i := range shown {
-		data.Logins = append(data.Logins, p.login(v.text, &shown[i], web, v.Now))
+	if !web.Fresh(v.Now) {
+		data.SignIn = p.signInAgainPath(routeMe, web)
 	}
-	data.Newer = page - 1
-	if page*loginsPerPage < len(live) {
-		data.Older = page + 1
-	}
-	if n := countJustEnded(ended, web.Identity.User, v.Now); n > 0 {
-		data.JustEnded = v.text.count("me.just_ended", n)
-	}
-	for i := range ended[:min(len(ended), loginsPerPage)] {
-		data.Ended = append(data.Ended, p.login(v.text, &ended[i], web, v.Now))
-	}
+	p.listLogins(v, &data, all, web)
 	return p.page(v, http.StatusOK, "me", view{Title: v.text.get("me.title"), Person: web.Identity.User, Data: data}), nil
 }
 
-// countJustEnded returns how many sessions the person ended within the last minute, which
-// confirms a revocation to the person who comes back from it.
-func countJustEnded(ended []session.Session, user string, now time.Time) (n int) {
+// listLogins fills in one page of the live sessions, and the newest of those that ended.
+func (p *Pages) listLogins(v *Visit, data *meView, all *session.PersonSessions, web *session.Session) {
+	made, live := all.New(web.ID), all.Live
+	views := func(sessions []session.Session) (views []loginView) {
+		for i := range sessions {
+			one := p.login(v.text, &sessions[i], web, v.Now)
+			one.New = made[one.ID]
+			views = append(views, one)
+		}
+		return views
+	}
+	page := pageOf(v.Request.URL.Query().Get("page"), len(live))
+	data.Logins = views(live[min((page-1)*loginsPerPage, len(live)):min(page*loginsPerPage, len(live))])
+	data.Newer = page - 1
+	if page*loginsPerPage < len(live) {
+		data.Older = page + 1
+	} else {
+		data.Unlisted = all.LiveCount - len(live)
+	}
+	data.Count = all.LiveCount
+	data.Ended, data.EndedMore = views(all.Ended[:min(len(all.Ended), loginsPerPage)]), len(all.Ended) > loginsPerPage
+}
+
+// unchecked returns how long a login that is made now lasts, in words, where the person's
+// OpenID provider gave no refresh token with which it could be asked again; else "".
+func (p *Pages) unchecked(t *texts, web *session.Session) string {
+	if !p.offers(web.Identity.Provider) || web.HasProviderToken() {
+		return ""
+	}
+	return t.length(p.Session.UncheckedLifetime)
+}
+
+// justEnded confirms a revocation to the person who comes back from it: it says that they
+// ended sessions within the last minute. It is empty where they ended none.
+func (t *texts) justEnded(ended []session.Session, user string, now time.Time) string {
+	n := 0
 	for i := range ended {
 		if ended[i].By == user && now.Sub(ended[i].Ended) < time.Minute {
 			n++
 		}
 	}
-	return n
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return t.get("me.just_ended.one")
+	}
+	return t.get("me.just_ended.many")
 }
 
 // pageOf returns the number of a page of the list, from 1, for what the request asks.

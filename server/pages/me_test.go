@@ -80,7 +80,7 @@ func must(t testing.TB, err error) {
 // password changes.
 func member(name string) *providers.Identity {
 	id := person("corp", name)
-	id.Groups, id.AuthTime, id.Stamp, id.RefreshToken = []string{"authenticated", "team-a"}, time.Now(), "stamp 1", secret.Text{}
+	id.Groups, id.AuthTime, id.Stamp = []string{"authenticated", "team-a"}, time.Now(), "stamp 1"
 	return id
 }
 
@@ -174,7 +174,7 @@ func TestMe(t *testing.T) {
 		"Your logins You are alice, signed in with Corporate account.",
 		"registry.corp.example Also called r.corp.example",
 		"Logins (3)",
-		"docker login registry.corp.example Made just now · docker 28.5 on Linux, 192.0.2.8 Last used never Ends in 12 months",
+		"docker login registry.corp.example Made just now · docker 28.5 on Linux, 192.0.2.8 Last used never Ends in 7 days , unless it is used",
 		"Access token “laptop” Made just now · Firefox 143 on Linux, 192.0.2.7 Last used never Ends in 30 days",
 		"Browser this browser Made just now · Firefox 143 on Linux, 192.0.2.7 Last used just now Ends in 24 hours",
 	} {
@@ -186,6 +186,57 @@ func TestMe(t *testing.T) {
 		if strings.Contains(page, unwanted) {
 			t.Errorf("the page has %q:\n%s", unwanted, page)
 		}
+	}
+}
+
+// TestNewLogins: what was made since the last visit is marked.
+func TestNewLogins(t *testing.T) {
+	t.Parallel()
+	s := newMeSite(t)
+	alice := member("alice")
+	s.dockerLogin(alice)
+	time.Sleep(2 * time.Millisecond) // the store's resolution is a millisecond
+	s.signIn(alice)
+	time.Sleep(2 * time.Millisecond)
+	made := s.dockerLogin(alice)
+	page := s.signIn(alice).get("/me")
+	if got := strings.Count(page, "new since your last visit"); got != 1 || !strings.Contains(page[strings.Index(page, made.ID):], "new since your last visit") {
+		t.Errorf("%d logins are marked as new, want the second docker login alone\n%s", got, page)
+	}
+}
+
+// TestStaleSession: once the session is not fresh, the page leads to a sign-in in the place
+// of what needs a fresh one.
+func TestStaleSession(t *testing.T) {
+	t.Parallel()
+	s := newMeSite(t)
+	web := s.signIn(member("alice"))
+	if page := web.get("/me"); !strings.Contains(page, `action="/me/one-time"`) || strings.Contains(page, "Sign in again") {
+		t.Errorf("the page of a fresh session:\n%s", page)
+	}
+	web.later = 10*time.Minute + 5*time.Second
+	page := web.get("/me")
+	if strings.Contains(page, `action="/me/one-time"`) || !strings.Contains(page, `href="/login?provider=corp&amp;to=me"`) {
+		t.Errorf("the page of a session that is not fresh:\n%s", page)
+	}
+	if !strings.Contains(page, `action="/me/revoke"`) {
+		t.Error("a session that is not fresh cannot end logins")
+	}
+}
+
+// TestUncheckedLogins: where the provider gave no refresh token, the page says how long a
+// login lasts.
+func TestUncheckedLogins(t *testing.T) {
+	t.Parallel()
+	s := newMeSite(t)
+	const want = "Corporate account does not let us ask later whether you may still log in. So each login ends 12 hours after you make it"
+	if page := text(s.signIn(member("alice")).get("/me")); strings.Contains(page, want) {
+		t.Errorf("with a refresh token:\n%s", page)
+	}
+	id := member("bob")
+	id.RefreshToken = secret.Text{}
+	if page := text(s.signIn(id).get("/me")); !strings.Contains(page, want) {
+		t.Errorf("without a refresh token the page lacks %q:\n%s", want, page)
 	}
 }
 

@@ -40,6 +40,7 @@ type Sessions interface {
 // Admin is the part of [session.Admin] that the pages need.
 type Admin interface {
 	List(ctx context.Context, sel session.Selector) ([]session.Session, error)
+	ListPerson(ctx context.Context, provider, subject string) (*session.PersonSessions, error)
 	Inspect(ctx context.Context, token secret.Text) (*session.Session, error)
 
 	// Revoke ends the sessions that sel selects and returns their number. When it

@@ -30,13 +30,13 @@ func (p *Pages) askRevocation(ctx context.Context, v *Visit) (*Response, error) 
 	if what != revokeAll && what != revokeOthers {
 		return nil, errNotFound
 	}
-	live, _, err := p.logins(ctx, web)
+	all, err := p.Admin.ListPerson(ctx, web.Identity.Provider, web.Identity.Subject)
 	if err != nil {
 		return nil, err
 	}
-	counts := make(map[session.Kind]int)
-	for _, one := range live {
-		if what == revokeAll || one.ID != web.ID {
+	counts := map[session.Kind]int{session.KindRefresh: all.LiveCount - len(all.Live)} // what is not listed are refresh tokens
+	for i := range all.Live {
+		if one := &all.Live[i]; what == revokeAll || one.ID != web.ID {
 			counts[one.Kind]++
 		}
 	}

@@ -44,7 +44,7 @@ func TestRevoke(t *testing.T) {
 	if record.Action != ActionRevoke || record.Target == nil || record.Target.ID != one.ID || *record.Ended != 1 || record.Identity.User != "alice" || record.Session.ID != here.ID {
 		t.Errorf("the record of ending one: %+v", record)
 	}
-	if page := text(here.get("/me")); !strings.Contains(page, "A login has ended.") || !strings.Contains(page, "Ended in the last 30 days (1)") {
+	if page := text(here.get("/me")); !strings.Contains(page, "A login has ended.") || !strings.Contains(page, "Ended in the last 30 days docker login") {
 		t.Errorf("the page does not say that one has ended:\n%s", page)
 	}
 	if r := here.post("/me/revoke", "session", one.ID); !isRedirect(r, "/me") || *here.visit.Record.Ended != 0 {

@@ -107,7 +107,7 @@ func (p *Pages) samplePage(v *Visit, template, title string, data any) *Response
 // sampleMe has the longest page of logins.
 func sampleMe(p *Pages, v *Visit) *Response {
 	data := p.sampleMeView(v, loginsPerPage)
-	data.Count, data.Older, data.EndedCount, data.HasStamp = 38, 2, 3, true
+	data.Count, data.Older, data.EndedMore, data.HasStamp = 38, 2, true, true
 	return p.samplePage(v, "me", v.text.get("me.title"), data)
 }
 

@@ -238,19 +238,25 @@ func (p *Pages) fresh(ctx context.Context, v *Visit) (*session.Session, error) {
 // askSignIn answers a visit that needs a sign-in, which returns to the same page. A
 // session that is not fresh goes to its own provider again, or to the form with its name.
 func (p *Pages) askSignIn(v *Visit, needed *signInNeeded) *Response {
-	var provider, hint string
-	found := errSessionEnded
-	if stale := needed.stale; stale != nil {
-		found, hint = errNotFresh, stale.LoginName
-		if p.offers(stale.Identity.Provider) {
-			provider = stale.Identity.Provider
-		}
+	to := p.nameOf(v.Request.URL.Path)
+	found, path := errSessionEnded, signInPath(to, "", "")
+	if needed.stale != nil {
+		found, path = errNotFresh, p.signInAgainPath(to, needed.stale)
 	}
-	path := signInPath(p.nameOf(v.Request.URL.Path), provider, cleanHint(hint))
 	if v.Request.Method == http.MethodPost {
 		return p.problemPage(v, found, path)
 	}
 	return redirect(path)
+}
+
+// signInAgainPath returns the path with which the person of a session signs in again: at
+// its own provider, or in the form with its name.
+func (p *Pages) signInAgainPath(to string, stale *session.Session) string {
+	provider := ""
+	if p.offers(stale.Identity.Provider) {
+		provider = stale.Identity.Provider
+	}
+	return signInPath(to, provider, cleanHint(stale.LoginName))
 }
 
 // retryAfterOf returns until when a rate limit holds, 0 for none.
