@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"shorepass/internal/secret"
+	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/session"
 	"shorepass/session/sqlite"
@@ -280,7 +281,7 @@ func newTestPages(t testing.TB, origin string) (*Pages, *fakeProviders, *testSes
 	sessions := newTestSessions(t, chain, secret.Text{})
 	p, err := New(Options{
 		Config: Config{}.WithDefaults(), Origin: parsed, Origins: []string{origin, origin2}, Contact: "the container team",
-		Providers: chain, Sessions: sessions, Admin: sessions,
+		Providers: chain, Sessions: sessions, Admin: sessions, Policy: policy.Compile(nil, func(string, string) {}),
 	})
 	if err != nil {
 		t.Fatal(err)

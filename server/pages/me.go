@@ -28,6 +28,7 @@ type meView struct {
 	EndedMore bool        // others are not shown
 	JustEnded string      // that the person ended some a moment ago; empty otherwise
 	HasStamp  bool        // the provider tells when the password changes
+	Rights    *rightsView // nil for none
 	Contact   string
 }
 
@@ -51,7 +52,8 @@ func (p *Pages) showMe(ctx context.Context, v *Visit) (*Response, error) {
 	}
 	data := meView{
 		Provider: p.label(web.Identity.Provider), Services: p.serviceViews(web.Identity.User), Unchecked: p.unchecked(v.text, web),
-		HasStamp: web.Identity.Stamp != "", JustEnded: v.text.justEnded(all.Ended, web.Identity.User, v.Now), Contact: p.Contact,
+		HasStamp: web.Identity.Stamp != "", JustEnded: v.text.justEnded(all.Ended, web.Identity.User, v.Now),
+		Rights: p.viewRights(v.text, p.rights(web.Identity)), Contact: p.Contact,
 	}
 	if !web.Fresh(v.Now) {
 		data.SignIn = p.signInAgainPath(routeMe, web)

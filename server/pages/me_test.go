@@ -2,9 +2,7 @@ package pages
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -18,7 +16,6 @@ import (
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/session"
-	"shorepass/session/sqlite"
 )
 
 // meSite is the pages on real sessions in SQLite, with a chain of providers that vouches
@@ -26,46 +23,24 @@ import (
 type meSite struct {
 	t        testing.TB
 	sessions *session.Sessions
+	policy   *policy.Policy
 	options  Options
-}
-
-// meChain is a chain of providers that vouches for everyone.
-type meChain struct{ fakeProviders }
-
-func (*meChain) Revalidate(_ context.Context, id *providers.Identity) (*providers.Identity, error) {
-	return id, nil
-}
-func (*meChain) Fingerprint(string) string                                     { return "fp-corp" }
-func (*meChain) PerSignIn(string) bool                                         { return false }
-func (*meChain) RevokeWhen(string) (when providers.RevokeWhen)                 { return when }
-func (*meChain) Reauthenticate(string) time.Duration                           { return 0 }
-func (*meChain) Forget(func(*providers.Identity) bool)                         {}
-func (*meChain) RevokeRefreshToken(context.Context, string, secret.Text) error { return nil }
-
-// meSessions are sessions on which no one signs in.
-type meSessions struct{ *session.Sessions }
-
-func (meSessions) Seal(string, []byte) ([]byte, error) { return nil, nil }
-func (meSessions) Open(string, []byte) ([]byte, error) { return nil, nil }
-func (meSessions) IssueBrowser(context.Context, *providers.Identity, string, secret.Text, session.Client) (*session.Session, error) {
-	return nil, nil
 }
 
 func newMeSite(t testing.TB) *meSite {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), t.TempDir()+"/data/shorepass.db")
-	must(t, err)
-	cfg := session.Config{}.WithDefaults()
-	chain := &meChain{fakeProviders{offered: []providers.BrowserProvider{{Name: "corp", Label: "Corporate account"}}}}
-	sessions, err := session.New(t.Context(), cfg, store, chain, slog.New(slog.DiscardHandler))
-	must(t, err)
-	t.Cleanup(func() { _ = sessions.Close() })
-	rules := []policy.Rule{{Name: "team", Groups: []string{"team-a"}, Repositories: []string{"team-a/**"}, Actions: []string{"pull", "push"}}}
-	return &meSite{t, sessions, Options{
+	chain := &fakeProviders{offered: []providers.BrowserProvider{{Name: "corp", Label: "Corporate account"}}}
+	sessions := newTestSessions(t, chain, secret.Text{})
+	rules := []policy.Rule{
+		{Name: "team", Groups: []string{"team-a"}, Repositories: []string{"team-a/**"}, Actions: []string{"pull", "push"}},
+		{Name: "tokens", Users: []string{"carol"}, Repositories: []string{"tokens/{user}/**"}, Actions: []string{"pull"}, When: `method == "pat"`},
+	}
+	compiled := policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) })
+	return &meSite{t, sessions.Sessions, compiled, Options{
 		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Origins: []string{"https://auth.corp.example"},
-		Contact: "the container team", Providers: chain, Sessions: meSessions{sessions}, Admin: sessions.Admin(), Session: cfg,
+		Contact: "the container team", Providers: chain, Sessions: sessions, Admin: sessions, Session: session.Config{}.WithDefaults(),
 		Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example", "r.corp.example"}}, {Name: "internal"}},
-		Policy:   policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) }),
+		Policy:   compiled,
 	}}
 }
 
@@ -89,18 +64,7 @@ var laptop = session.Client{Address: netip.MustParseAddr("192.0.2.7"), UserAgent
 // signIn signs a person in with a browser.
 func (s *meSite) signIn(id *providers.Identity) *meBrowser {
 	s.t.Helper()
-	var made *session.Session
-	var err error
-	switch sessions := any(s.sessions).(type) {
-	case interface {
-		IssueBrowser(context.Context, *providers.Identity, string, session.Client) (*session.Session, error)
-	}:
-		made, err = sessions.IssueBrowser(s.t.Context(), id, "", laptop)
-	case interface {
-		IssueBrowser(context.Context, *providers.Identity, string, secret.Text, session.Client) (*session.Session, error)
-	}:
-		made, err = sessions.IssueBrowser(s.t.Context(), id, "", secret.Text{}, laptop)
-	}
+	made, err := s.sessions.IssueBrowser(s.t.Context(), id, "", secret.Text{}, laptop)
 	must(s.t, err)
 	p, err := New(s.options)
 	must(s.t, err)

@@ -51,7 +51,7 @@ type Admin interface {
 
 // Policy is the part of [policy.Policy] that the pages need.
 type Policy interface {
-	Decide(policy.Request) policy.Decision
+	Rights(policy.Request) policy.Rights
 }
 
 var (

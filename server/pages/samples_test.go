@@ -77,6 +77,10 @@ var samples = []sample{
 	{"newtoken", func(p *Pages, v *Visit) *Response {
 		return p.tokenFormPage(v, sampleWeb, http.StatusOK, tokenFormView{Form: tokenForm{Pull: true, Lifetime: p.defaultLifetime()}})
 	}},
+	{"newtoken-preview", func(p *Pages, v *Visit) *Response {
+		form := tokenForm{Name: "build server", Service: "eu", Repositories: "team/app", Pull: true, Push: true, Lifetime: untilDate, Date: "2027-01-31"}
+		return p.tokenFormPage(v, sampleWeb, http.StatusOK, tokenFormView{Form: form, Preview: &previewView{Rights: sampleRights(v.text)}})
+	}},
 	{"newtoken-faults", func(p *Pages, v *Visit) *Response {
 		form := tokenForm{Name: "build server", Repositories: "team/app\nregistry.corp.example/Team:latest", Lifetime: untilDate, Date: "2025-01-01"}
 		_, faults := p.checkToken(v.text, form, v.Now)
@@ -84,11 +88,10 @@ var samples = []sample{
 		return p.tokenFormPage(v, sampleWeb, http.StatusBadRequest, tokenFormView{Form: form, Errors: faults})
 	}},
 	{"token", func(p *Pages, v *Visit) *Response {
-		limits := tokenLimits{Services: []string{"eu"}, Repositories: []string{"containers/base-images/**", "team/app"}, Actions: []string{"pull", "push"}}
 		return p.tokenPage(v, sampleWeb, tokenForm{Service: "eu"}, &session.Session{
-			Label: "Nightly build of the container base images on build-7", Limits: limits.text(), Expires: v.Now.Add(90 * 24 * time.Hour),
+			Label: "Nightly build of the container base images on build-7", Expires: v.Now.Add(90 * 24 * time.Hour),
 			Token: secret.New("sp_p_" + strings.Repeat("q8vY3kZ0", 6)),
-		})
+		}, &previewView{"containers.production.eu-central.corp.example:5000, containers/base-images/**, team/app, pull, push", sampleRights(v.text)})
 	}},
 	{"me", sampleMe},
 	{"me-first", func(p *Pages, v *Visit) *Response {
@@ -99,6 +102,15 @@ var samples = []sample{
 // sampleWeb is the browser's session of the person of the samples.
 var sampleWeb = &session.Session{Identity: &providers.Identity{User: "alexandra.montgomery-featherstonehaugh@corp.example"}}
 
+// sampleRights are the rights of that person.
+func sampleRights(t *texts) *rightsView {
+	return &rightsView{Allow: []rightView{
+		{What: "containers/base-images/**, containers/tools/**", Actions: "pull"},
+		{What: "team-platform-engineering/**", Where: "containers.production.eu-central.corp.example:5000", Actions: "pull, push, delete", Sometimes: true},
+		{What: "sandbox/alexandra.montgomery-featherstonehaugh@corp.example/**", Actions: t.get("rights.everything")},
+	}, Deny: []rightView{{What: "**/release", Actions: "push, delete"}}}
+}
+
 // samplePage returns the page of a template with its data, for the person of the samples.
 func (p *Pages) samplePage(v *Visit, template, title string, data any) *Response {
 	return p.page(v, http.StatusOK, template, view{Title: title, Person: "alexandra.montgomery-featherstonehaugh@corp.example", Data: data})
@@ -107,7 +119,7 @@ func (p *Pages) samplePage(v *Visit, template, title string, data any) *Response
 // sampleMe has the longest page of logins.
 func sampleMe(p *Pages, v *Visit) *Response {
 	data := p.sampleMeView(v, loginsPerPage)
-	data.Count, data.Older, data.EndedMore, data.HasStamp = 38, 2, true, true
+	data.Count, data.Older, data.EndedMore, data.HasStamp, data.Rights = 38, 2, true, true, sampleRights(v.text)
 	return p.samplePage(v, "me", v.text.get("me.title"), data)
 }
 

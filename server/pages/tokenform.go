@@ -49,27 +49,28 @@ func readTokenForm(form url.Values) tokenForm {
 
 // checkToken returns the token that a form asks for, or what is wrong with the form.
 func (p *Pages) checkToken(t *texts, f tokenForm, now time.Time) (session.PAT, tokenErrors) {
-	var limits tokenLimits
+	var services []string
 	var faults tokenErrors
 	faults.Name = checkTokenName(t, f.Name)
 	if f.Service != "" {
-		limits.Services = []string{f.Service}
+		services = []string{f.Service}
 		if _, ok := p.loginService(f.Service); !ok {
 			faults.Service = t.get("token.service.unknown")
 		}
 	}
-	limits.Repositories, faults.Repositories = readRepositories(t, f.Repositories)
-	if limits.Actions = f.actions(); limits.Actions == nil {
+	repositories, fault := p.readRepositories(t, f.Repositories)
+	faults.Repositories = fault
+	actions := f.actions()
+	if actions == nil {
 		faults.Actions = t.get("token.actions.none")
 	}
 	lifetime, fault := p.readLifetime(t, f, now)
 	faults.Lifetime = fault
-	if faults == (tokenErrors{}) {
-		if _, err := policy.ParseLimits(limits.text()); err != nil {
-			faults.Repositories = t.get("token.repositories.too_many")
-		}
+	limits, err := policy.FormatLimits(services, repositories, actions)
+	if err != nil && faults == (tokenErrors{}) { // each of them is right by itself
+		faults.Repositories = t.get("token.repositories.too_many")
 	}
-	return session.PAT{Label: f.Name, Limits: limits.text(), Lifetime: lifetime}, faults
+	return session.PAT{Label: f.Name, Limits: limits, Lifetime: lifetime}, faults
 }
 
 func checkTokenName(t *texts, name string) string {
@@ -99,13 +100,13 @@ func (f tokenForm) actions() (all []string) {
 
 // readRepositories returns the globs of a field, one a line, nil for none, or what is wrong
 // with the first that is no glob.
-func readRepositories(t *texts, field string) (globs []string, fault string) {
+func (p *Pages) readRepositories(t *texts, field string) (globs []string, fault string) {
 	for line := range strings.Lines(field) {
 		glob := strings.TrimSpace(line)
 		if glob == "" || slices.Contains(globs, glob) {
 			continue
 		}
-		if !validGlob(glob) {
+		if !p.mayBeRepository(glob) {
 			return nil, t.get("token.repositories.bad", glob)
 		}
 		globs = append(globs, glob)
@@ -113,16 +114,12 @@ func readRepositories(t *texts, field string) (globs []string, fault string) {
 	return globs, ""
 }
 
-// validGlob reports whether a text can be the glob of a repository. A capital, a blank or a
-// host in front would match nothing, since no repository is called so (the distribution
-// specification, "Pulling manifests").
-func validGlob(glob string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyz0123456789._-/*"
-	if strings.ContainsFunc(glob, func(r rune) bool { return !strings.ContainsRune(letters, r) }) {
-		return false
-	}
-	_, err := policy.ParseLimits(tokenLimits{Repositories: []string{glob}}.text())
-	return err == nil
+// mayBeRepository reports whether a glob can match a repository. People copy names with
+// the registry in front or a tag behind, with which a glob would match nothing.
+func (p *Pages) mayBeRepository(glob string) bool {
+	_, err := policy.FormatLimits(nil, []string{glob}, nil)
+	first, _, _ := strings.Cut(glob, "/")
+	return err == nil && !strings.ContainsAny(glob, ":@") && !slices.Contains(p.tokenHosts(""), first)
 }
 
 // lifetimes returns the lifetimes that the form offers, the shortest first: those of a week,

@@ -11,10 +11,10 @@ import (
 
 // tokenPageView is the data of token.html.
 type tokenPageView struct {
-	Name   string
-	Token  string
-	Limits string
-	Ends   moment
+	Name    string
+	Token   string
+	Ends    moment
+	Preview *previewView
 
 	User     string // to type beside the token
 	Host     string
@@ -47,10 +47,10 @@ var tokenTools = []struct{ name, command, stdin string }{
 
 // tokenPage returns the page of a token that was made. The store has no readable form of it,
 // so that this response alone has it.
-func (p *Pages) tokenPage(v *Visit, web *session.Session, form tokenForm, made *session.Session) *Response {
+func (p *Pages) tokenPage(v *Visit, web *session.Session, form tokenForm, made *session.Session, preview *previewView) *Response {
 	hosts, user := p.tokenHosts(form.Service), web.Identity.User
 	data := tokenPageView{
-		Name: made.Label, Token: made.Token.Reveal(), Limits: p.describeLimits(v.text, made.Limits), Ends: v.text.moment(made.Expires, v.Now),
+		Name: made.Label, Token: made.Token.Reveal(), Ends: v.text.moment(made.Expires, v.Now), Preview: preview,
 		User: basicUser(user), SaveFile: "(umask 077; cat > " + tokenFile + ")", DropFile: "rm " + tokenFile,
 	}
 	if len(hosts) > 0 {

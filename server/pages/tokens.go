@@ -18,6 +18,13 @@ type tokenFormView struct {
 	Lifetimes []lifetimeChoice
 	MinDate   string // of the field for a date, as in HTML
 	MaxDate   string
+	Preview   *previewView // what the token could do; nil until asked
+}
+
+// previewView is what a token could do today.
+type previewView struct {
+	Limits string
+	Rights *rightsView // nil for nothing
 }
 
 // lifetimeChoice is a lifetime that the form offers.
@@ -45,6 +52,7 @@ func (p *Pages) showTokenForm(ctx context.Context, v *Visit) (*Response, error) 
 }
 
 // makeToken answers POST /me/new-token: it makes a personal access token and shows it, once.
+// Where the form asks for a preview it shows what the token could do, and makes none.
 func (p *Pages) makeToken(ctx context.Context, v *Visit) (*Response, error) {
 	web, err := p.fresh(ctx, v)
 	if err != nil {
@@ -56,6 +64,15 @@ func (p *Pages) makeToken(ctx context.Context, v *Visit) (*Response, error) {
 	if faults != (tokenErrors{}) {
 		return p.tokenFormPage(v, web, http.StatusBadRequest, data), nil
 	}
+	rights, err := p.tokenRights(web.Identity, pat.Limits)
+	if err != nil {
+		return nil, err
+	}
+	preview := &previewView{p.describeLimits(v.text, pat.Limits), p.viewRights(v.text, rights)}
+	if v.Form.Has("preview") {
+		data.Preview = preview
+		return p.tokenFormPage(v, web, http.StatusOK, data), nil
+	}
 	v.Record.Action = ActionAccessToken
 	made, err := p.Sessions.IssuePAT(ctx, web, pat, v.Client)
 	if errors.Is(err, session.ErrTooMany) {
@@ -66,7 +83,7 @@ func (p *Pages) makeToken(ctx context.Context, v *Visit) (*Response, error) {
 		return nil, err
 	}
 	v.Record.Target = made
-	return p.tokenPage(v, web, form, made), nil
+	return p.tokenPage(v, web, form, made, preview), nil
 }
 
 // tokenFormPage returns the page of the form.

@@ -59,7 +59,7 @@ func TestNewToken(t *testing.T) {
 	token, page := web.newToken(newTokenForm())
 	made, err := s.sessions.Redeem(t.Context(), token, "registry", laptop, session.KindPAT)
 	must(t, err)
-	if made.Limits != `{"services":["registry"],"repositories":["team-a/app","team-a/lib/**"],"actions":["pull"]}` || made.Identity.User != "alice" {
+	if made.Limits != `{"actions":["pull"],"repositories":["team-a/app","team-a/lib/**"],"services":["registry"]}` || made.Identity.User != "alice" {
 		t.Errorf("made %+v", made)
 	}
 	if got := time.Until(made.Expires).Round(time.Minute); got != 7*24*time.Hour {
@@ -69,7 +69,7 @@ func TestNewToken(t *testing.T) {
 	if record.Action != ActionAccessToken || record.Target == nil || record.Target.ID != made.ID || record.Session.ID != web.ID || record.Identity.User != "alice" {
 		t.Errorf("record %+v", record)
 	}
-	if want := "Good for registry.corp.example, team-a/app, team-a/lib/**, pull Ends in 7 days"; !strings.Contains(text(page), want) {
+	if want := "Good for registry.corp.example, team-a/app, team-a/lib/**, pull Ends in 7 days What this token can do today: team-a/app, team-a/lib/** : pull · registry.corp.example This follows"; !strings.Contains(text(page), want) {
 		t.Errorf("the page lacks %q:\n%s", want, text(page))
 	}
 	list := text(web.get("/me"))
@@ -89,9 +89,47 @@ func TestTokenLimitsNeverGrant(t *testing.T) {
 	must(t, err)
 	scopes, err := registry.ParseScopes([]string{"repository:team-a/app:pull,push,delete", "repository:team-b/app:pull,push,delete"})
 	must(t, err)
-	got := limits.Narrow("registry", s.options.Policy.Decide(policy.Request{User: "alice", Groups: made.Identity.Groups, Provider: "corp", Service: "registry", Scopes: scopes}))
+	got := limits.Narrow("registry", s.policy.Decide(policy.Request{User: "alice", Groups: made.Identity.Groups, Provider: "corp", Service: "registry", Scopes: scopes}))
 	if len(got.Access) != 1 || got.Access[0].Name != "team-a/app" || strings.Join(got.Access[0].Actions, ",") != "pull,push" {
 		t.Errorf("granted %+v, want pull and push in team-a/app", got.Access)
+	}
+}
+
+// TestTokenPreview: the form shows what a token could do today, and makes none.
+func TestTokenPreview(t *testing.T) {
+	t.Parallel()
+	s := newMeSite(t)
+	for _, tc := range []struct {
+		name string
+		user string
+		form url.Values
+		want string
+	}{
+		{"some of the person's rights", "alice", newTokenForm("preview", "1", "delete", "on"), "What this token can do today: team-a/app, team-a/lib/** : pull · registry.corp.example This follows"},
+		{"all of them", "alice", newTokenForm("preview", "1", "service", "", "repositories", "", "push", "on"), "What this token can do today: team-a/** : pull, push This follows"},
+		{"wider than them", "alice", newTokenForm("preview", "1", "service", "", "repositories", "**", "push", "on", "delete", "on"), "What this token can do today: team-a/** : pull, push This follows"},
+		{"none of them", "alice", newTokenForm("preview", "1", "repositories", "team-b/**"), "This token can do nothing today"},
+		{"a person without rights", "bob", newTokenForm("preview", "1"), "This token can do nothing today"},
+		{"a rule about tokens", "carol", newTokenForm("preview", "1", "service", "", "repositories", ""), "What this token can do today: tokens/carol/** : pull This follows"},
+	} {
+		id := member(tc.user)
+		if tc.user != "alice" {
+			id.Groups = []string{"authenticated"}
+		}
+		web := s.signIn(id)
+		r := web.do(http.MethodPost, "/me/new-token", tc.form)
+		page := string(r.Body)
+		if r.Status != http.StatusOK || !strings.Contains(text(page), tc.want) || !strings.Contains(page, `value="laptop"`) || strings.Contains(page, "sp_p_") {
+			t.Errorf("%s: status %d, want %q\n%s", tc.name, r.Status, tc.want, text(page))
+		}
+		if web.visit.Record.Action != "" || len(s.live(id)) != 1 && tc.user != "alice" {
+			t.Errorf("%s: a preview has made a token", tc.name)
+		}
+	}
+	for _, one := range s.live(member("alice")) {
+		if all, _ := s.sessions.Admin().List(t.Context(), session.Selector{ID: one}); all[0].Kind != session.KindBrowser {
+			t.Errorf("a preview has made %+v", all[0])
+		}
 	}
 }
 
@@ -117,6 +155,7 @@ func TestTokenFormIsRefused(t *testing.T) {
 		{"an unknown service", []string{"service", "other"}, "This registry is not known any more."},
 		{"a service without hosts", []string{"service", "internal"}, "This registry is not known any more."},
 		{"a host in the repository", []string{"repositories", "registry.corp.example:5000/team/app"}, "“registry.corp.example:5000/team/app” cannot be a repository."},
+		{"a host without a port in the repository", []string{"repositories", "r.corp.example/team/app"}, "“r.corp.example/team/app” cannot be a repository."},
 		{"a tag", []string{"repositories", "team/app:latest"}, "cannot be a repository."},
 		{"capitals", []string{"repositories", "ok\nTeam/app"}, "“Team/app” cannot be a repository."},
 		{"a placeholder", []string{"repositories", "{user}/**"}, "cannot be a repository."},
@@ -265,7 +304,7 @@ func TestTokenLines(t *testing.T) {
 	s := newMeSite(t)
 	token, page := s.signIn(member(`o'brien $HOME \ "x"`)).newToken(newTokenForm())
 	var lines []string
-	for _, found := range regexp.MustCompile(`(?s)<code[^>]*>(.*?)</code>`).FindAllStringSubmatch(page, -1) {
+	for _, found := range regexp.MustCompile(`(?s)<div class="line"><code[^>]*>(.*?)</code>`).FindAllStringSubmatch(page, -1) {
 		lines = append(lines, html.UnescapeString(found[1]))
 	}
 	if lines[0] != token.Reveal() || strings.Contains(strings.Join(lines[1:], "\n"), token.Reveal()) {

@@ -1,0 +1,77 @@
+package pages
+
+import (
+	"slices"
+	"strings"
+
+	"shorepass/policy"
+	"shorepass/providers"
+)
+
+// rightsView is what a person, or a token of theirs, may do today.
+type rightsView struct {
+	Allow []rightView
+	Deny  []rightView // what is taken away from these
+	More  bool        // others are left out
+}
+
+// rightView is one line of rights.
+type rightView struct {
+	What      string // "team-a/**", or "registry:catalog" of another type
+	Where     string // the hosts of its services; empty for all
+	Actions   string // "pull, push"
+	Sometimes bool   // a condition decides, such as the address or the time
+}
+
+// rights returns what the rules grant a person today.
+func (p *Pages) rights(id *providers.Identity) policy.Rights {
+	return p.Policy.Rights(policyRequest(id))
+}
+
+// policyRequest returns a person as the policy sees them. [policy.Policy.Rights] looks at
+// nothing else.
+func policyRequest(id *providers.Identity) policy.Request {
+	return policy.Request{
+		User: id.User, Groups: id.Groups, Unsure: id.Unsure, FoldsCase: id.FoldsCase, Claims: id.Claims, Provider: id.Provider,
+		Method: string(id.Method), ACR: id.ACR, AMR: id.AMR, AuthTime: id.AuthTime,
+	}
+}
+
+// tokenRights returns what a personal access token could do today: what the rules grant its
+// person by this method, within the limits.
+func (p *Pages) tokenRights(id *providers.Identity, limits string) (policy.Rights, error) {
+	parsed, err := policy.ParseLimits(limits)
+	if err != nil {
+		return policy.Rights{}, err
+	}
+	byToken := *id
+	byToken.Method = providers.MethodPAT
+	return parsed.NarrowRights(p.rights(&byToken)), nil
+}
+
+// viewRights returns rights as a page shows them, or nil for none.
+func (p *Pages) viewRights(t *texts, r policy.Rights) *rightsView {
+	if r.IsEmpty() {
+		return nil
+	}
+	return &rightsView{Allow: p.viewRightList(t, r.Allow), Deny: p.viewRightList(t, r.Deny), More: r.More}
+}
+
+func (p *Pages) viewRightList(t *texts, all []policy.Right) (views []rightView) {
+	for _, one := range all {
+		view := rightView{What: strings.Join(one.Repositories, ", "), Actions: strings.Join(one.Actions, ", "), Sometimes: one.Conditional}
+		if !slices.Equal(one.Types, []string{"repository"}) {
+			view.What = strings.Join(one.Types, ", ") + ": " + view.What
+		}
+		if slices.Equal(one.Actions, []string{"*"}) {
+			view.Actions = t.get("rights.everything")
+		}
+		var hosts []string
+		for _, service := range one.Services {
+			hosts = append(hosts, p.host(service))
+		}
+		view.Where = strings.Join(hosts, ", ")
+		views = append(views, view)
+	}
+	return views
+}
