@@ -102,13 +102,13 @@ func (g *Generation) wireError(err error) httpError {
 			message: "too many wrong passwords; try again in " + inMinutes(wait.After)}
 	}
 	if spent, ok := errors.AsType[*session.SpentError](err); ok {
-		return unauthorized(fmt.Sprintf("this one-time password was used at %s, and is good for one login; make another one", spent.At.UTC().Format(time.RFC3339)), err)
+		return unauthorized(fmt.Sprintf("this one-time password was used at %s, and is good for one login; make another one%s", spent.At.UTC().Format(time.RFC3339), g.atPage()), err)
 	}
 	switch {
 	case errors.Is(err, errOneTime):
-		return unauthorized("a one-time password is for docker login, which asks for a token that lasts; other clients need a personal access token", err)
+		return unauthorized("a one-time password is for docker login, which asks for a token that lasts; other clients need a personal access token"+g.atPage(), err)
 	case errors.Is(err, errAnonymous):
-		return unauthorized("authentication required: log in first, for example with docker login", err)
+		return unauthorized("authentication required: log in first, for example with docker login"+g.orSignIn(), err)
 	case errors.Is(err, registry.ErrNoValidKey):
 		// It lasts until an operator replaces the certificate, or sets the clock right.
 		failure := unavailable(err)
@@ -120,7 +120,7 @@ func (g *Generation) wireError(err error) httpError {
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: err,
 			message: "the refresh token was sent to no provider; write the user name as $refresh:PROVIDER; for the provider's name ask " + g.Config.Contact}
 	case errors.Is(err, providers.ErrRejected), errors.Is(err, providers.ErrGone), errors.Is(err, providers.ErrNotMine), errors.Is(err, session.ErrRefused):
-		return unauthorized("incorrect username or password, or the login has ended; log in again", err)
+		return unauthorized("incorrect username or password, or the login has ended; log in again"+g.orSignIn(), err)
 	case errors.Is(err, registry.ErrNotOurToken):
 		return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_token", cause: err,
 			message: "the token is not valid here, or has ended; log in again"}
@@ -141,6 +141,23 @@ func (g *Generation) wireError(err error) httpError {
 	}
 	return httpError{status: http.StatusInternalServerError, code: codeUnknown, oauth: "server_error", cause: err,
 		message: "internal error, whose cause is in the log under this request's id; ask " + g.Config.Contact}
+}
+
+// orSignIn is the end of each 401 for a password: people of a provider with the grant
+// browser have none that is good here. It is empty where there is no such provider.
+func (g *Generation) orSignIn() string {
+	if g.signInURL == "" {
+		return ""
+	}
+	return ", or sign in at " + g.signInURL
+}
+
+// atPage names the page at which people make one-time passwords and tokens, if there is one.
+func (g *Generation) atPage() string {
+	if g.pages == nil {
+		return ""
+	}
+	return " at " + g.pagesOrigin.JoinPath("/me").String()
 }
 
 // serviceError is registry.ErrUnknownService or ErrDisabled with the service that was
