@@ -260,7 +260,40 @@ func (i *Issuer) JWKS(service string) ([]byte, error) {
 	if !ok || s.keyFiles.signing != SigningKID {
 		return nil, fmt.Errorf("service %q: %w", service, ErrNoKeySet)
 	}
-	return keySet(own.signer.key.Public(), own.kid)
+	key, err := own.signer.jwk(SigningKID)
+	if err != nil {
+		return nil, err
+	}
+	return marshalKeySet([]jwk{key})
+}
+
+// KeySet returns the JSON Web Key Set of the keys that sign the tokens of all services at
+// that time, each once; a leaf has its certificates as x5c. A key whose certificate is not
+// valid then is left out. Registries do not need it: they find a leaf in the token, and
+// each process has another leaf.
+func (i *Issuer) KeySet(now time.Time) ([]byte, error) {
+	var keys []jwk
+	seen := make(map[keyFiles]bool)
+	for _, name := range i.names {
+		s := i.services[name]
+		if seen[s.keyFiles] {
+			continue
+		}
+		seen[s.keyFiles] = true
+		signer, err := s.keys.current(now.Round(0))
+		if err != nil {
+			return nil, fmt.Errorf("key set of %q: %w", name, err)
+		}
+		if signer.checkValidity(now) != nil {
+			continue
+		}
+		key, err := signer.jwk(s.keyFiles.signing)
+		if err != nil {
+			return nil, fmt.Errorf("key set of %q: %w", name, err)
+		}
+		keys = append(keys, key)
+	}
+	return marshalKeySet(keys)
 }
 
 // Certificates returns the certificate files of all services, each once, to watch

@@ -29,6 +29,8 @@ type jwk struct {
 	Alg string `json:"alg,omitempty"`
 	Use string `json:"use,omitempty"`
 	Kid string `json:"kid,omitempty"`
+
+	X5C [][]byte `json:"x5c,omitempty"` // in standard base64 (RFC 7517, section 4.7), as encoding/json writes bytes
 }
 
 // newJWK returns a key that signingMethod accepts, with the required members
@@ -83,18 +85,34 @@ func libtrustKeyID(public crypto.PublicKey) (string, error) {
 	return strings.Join(groups, ":"), nil
 }
 
-// keySet returns the JSON Web Key Set (RFC 7517, section 5) of one key.
-func keySet(public crypto.PublicKey, kid string) ([]byte, error) {
-	method, err := signingMethod(public)
-	if err != nil {
-		return nil, err
+// keyID returns the kid of a key with that signing: libtrust's, else the thumbprint.
+func keyID(public crypto.PublicKey, signing string) (string, error) {
+	if signing == SigningLibtrust {
+		return libtrustKeyID(public)
 	}
-	key, err := newJWK(public)
+	return thumbprint(public)
+}
+
+// jwk returns the public key of a signer as a JSON Web Key, with its certificates.
+func (s *signer) jwk(signing string) (jwk, error) {
+	key, err := newJWK(s.key.Public())
 	if err != nil {
-		return nil, err
+		return jwk{}, err
 	}
-	key.Alg, key.Use, key.Kid = method.Alg(), "sig", kid
-	text, err := json.MarshalIndent(map[string][]jwk{"keys": {key}}, "", "  ")
+	key.Alg, key.Use = s.method.Alg(), "sig"
+	for _, c := range s.chain {
+		key.X5C = append(key.X5C, c.Raw)
+	}
+	key.Kid, err = keyID(s.key.Public(), signing)
+	return key, err
+}
+
+// marshalKeySet returns a JSON Web Key Set (RFC 7517, section 5).
+func marshalKeySet(keys []jwk) ([]byte, error) {
+	if keys == nil {
+		keys = []jwk{}
+	}
+	text, err := json.MarshalIndent(map[string][]jwk{"keys": keys}, "", "  ")
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 )
@@ -139,5 +141,52 @@ func TestJWKS(t *testing.T) {
 		if text, err := i.JWKS(service); !errors.Is(err, want) || text != nil {
 			t.Errorf("JWKS(%q) = %s, %v, want %v", service, text, err, want)
 		}
+	}
+}
+
+// TestKeySet: the key set has the key behind the tokens of each service, once: a leaf with
+// its certificates, and a key that signs itself under its kid.
+func TestKeySet(t *testing.T) {
+	certFile, keyFile := newRootFiles(t)
+	cfg := testConfig(certFile, keyFile)
+	cfg.Services = []string{"container_registry", "plain", "own", "old"}
+	i := newTestIssuer(t, cfg, Service{Name: "own", Signing: "kid"}, Service{Name: "old", Signing: "libtrust"})
+	text, err := i.KeySet(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct{ Keys []jwk }
+	if err := json.Unmarshal(text, &set); err != nil || len(set.Keys) != 3 {
+		t.Fatalf("KeySet = %s, %v, want three keys", text, err)
+	}
+	leaf := leafOf(t, mint(t, i, "plain", "alice"))
+	if first := set.Keys[0]; len(first.X5C) != 1 || !bytes.Equal(first.X5C[0], leaf.Raw) || first.Alg != "ES256" || first.Use != "sig" {
+		t.Errorf("the first key is %+v, want the leaf", first)
+	}
+	if want, err := thumbprint(leaf.PublicKey); err != nil || set.Keys[0].Kid != want {
+		t.Errorf("the kid of the leaf is %q, want its thumbprint %q, %v", set.Keys[0].Kid, want, err)
+	}
+	for n, service := range []string{"own", "old"} {
+		header, _ := decode(t, mint(t, i, service, "alice"))
+		if key := set.Keys[n+1]; key.Kid != header["kid"] || key.X5C != nil {
+			t.Errorf("the key of %s is %+v, want the kid %v", service, key, header["kid"])
+		}
+	}
+	if strings.Contains(string(text), `"d"`) {
+		t.Errorf("the set has a private key: %s", text)
+	}
+	own, err := i.JWKS("own")
+	if err != nil || !strings.Contains(string(own), set.Keys[1].X) {
+		t.Errorf("JWKS = %s, %v, want the key of the set", own, err)
+	}
+}
+
+// TestKeySetOfEndedCertificate: a key that no registry takes is left out.
+func TestKeySetOfEndedCertificate(t *testing.T) {
+	a := newAuthority(t)
+	a.put(t, a.leaf(t, time.Hour))
+	text, err := newTestIssuer(t, a.config()).KeySet(time.Now().Add(2 * time.Hour))
+	if err != nil || strings.Join(strings.Fields(string(text)), "") != `{"keys":[]}` {
+		t.Errorf("KeySet = %s, %v, want none", text, err)
 	}
 }

@@ -62,12 +62,8 @@ func (s *service) keyInfo() (KeyInfo, error) {
 		c, info.Algorithm = leaf.chain[0], leaf.method.Alg()
 		info.Signs, info.Certificate = "the key of this leaf", s.keyFiles.signingCertificate
 	}
-	name := thumbprint
-	if info.Signing == SigningLibtrust {
-		name = libtrustKeyID
-	}
 	var err error
-	if info.KeyID, err = name(c.PublicKey); err != nil {
+	if info.KeyID, err = keyID(c.PublicKey, info.Signing); err != nil {
 		return KeyInfo{}, err
 	}
 	file, _, err := durable.Read(info.Certificate, maxKeyFile)

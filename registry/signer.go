@@ -102,7 +102,6 @@ func (s *signer) checkValidity(now time.Time) error {
 
 // staticKey is a configured key that signs tokens itself, named by a kid.
 type staticKey struct {
-	kid    string
 	signer *signer
 	pair   *keyPair
 }
@@ -111,11 +110,7 @@ type staticKey struct {
 // does not matter: registries do not check the dates of a key that they find by
 // kid.
 func newStaticKey(pair *keyPair, signing string) (*staticKey, error) {
-	name := thumbprint
-	if signing == SigningLibtrust {
-		name = libtrustKeyID
-	}
-	kid, err := name(pair.key.Public())
+	kid, err := keyID(pair.key.Public(), signing)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +118,7 @@ func newStaticKey(pair *keyPair, signing string) (*staticKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &staticKey{kid: kid, signer: only, pair: pair}, nil
+	return &staticKey{signer: only, pair: pair}, nil
 }
 
 func (k *staticKey) current(time.Time) (*signer, error) { return k.signer, nil }

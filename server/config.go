@@ -336,19 +336,19 @@ func (c Config) CheckRealm() error {
 		c.Listen, c.Realm(), strings.Split(c.PublicURLs[0], "://")[0]+"://registry-auth.corp.example:"+port)
 }
 
-// realms returns the URL of the token endpoint by the host of each of PublicURLs.
-func (c Config) realms() (map[string]string, error) {
-	realms := make(map[string]string)
+// publicURLs returns each of PublicURLs by its host, without a slash at the end.
+func (c Config) publicURLs() (map[string]string, error) {
+	byHost := make(map[string]string)
 	for _, public := range c.PublicURLs {
 		parsed, err := url.Parse(public)
 		if err != nil {
 			return nil, fmt.Errorf("public_urls: %w", err)
 		}
-		if host := strings.ToLower(parsed.Host); realms[host] == "" {
-			realms[host] = c.realmAt(public)
+		if host := strings.ToLower(parsed.Host); byHost[host] == "" {
+			byHost[host] = strings.TrimSuffix(public, "/")
 		}
 	}
-	return realms, nil
+	return byHost, nil
 }
 
 func (c Config) realmAt(public string) string {

@@ -59,7 +59,7 @@ func NewMetrics() *Metrics {
 			Name: "shorepass_policy_decisions_total", Help: "Decisions of the rules about requests with a scope, by the provider (none for anonymous requests) and the outcome: granted, partial, or denied where nothing was granted.",
 		}, []string{"provider", "outcome"}),
 		routes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shorepass_http_requests_total", Help: "Requests by route (token, pages, revoke, introspect, metadata, version_check, health, ready, metrics, or none where there is nothing at the path) and status.",
+			Name: "shorepass_http_requests_total", Help: "Requests by route (token, pages, revoke, introspect, metadata, preflight, version_check, health, ready, metrics, or none where there is nothing at the path) and status.",
 		}, []string{"route", "status"}),
 		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shorepass_sign_ins_total", Help: "Sign-ins with a browser, by provider (none where none was asked) and outcome: succeeded, refused, unavailable, or failed.",

@@ -162,7 +162,7 @@ func (g *Generation) isElsewhere(r *http.Request) bool {
 	if host == g.pagesOrigin.Host {
 		return false
 	}
-	_, isPublic := g.realms[host]
+	_, isPublic := g.publicURLs[host]
 	return isPublic || !isFromProxy(r, g.trustedProxies)
 }
 

@@ -33,7 +33,7 @@ func pageServer(t *testing.T, out io.Writer, cfg Config) (*Server, *Generation) 
 		t.Fatal(err)
 	}
 	gen := &Generation{Config: cfg.WithDefaults(), Chain: chain, Policy: policy.Compile(nil, func(string, string) {})}
-	if gen.realms, err = gen.Config.realms(); err != nil {
+	if gen.publicURLs, err = gen.Config.publicURLs(); err != nil {
 		t.Fatal(err)
 	}
 	if gen.trustedProxies, err = parseNetworks(gen.Config.TrustedProxies); err != nil {

@@ -28,9 +28,10 @@ type route struct {
 
 // Names of routes. The name of the other audited endpoints is their action.
 const (
-	routeToken = "token"
-	routePages = "pages"
-	routeNone  = "none" // there is nothing at the path
+	routeToken    = "token"
+	routePages    = "pages"
+	routeMetadata = "metadata"
+	routeNone     = "none" // there is nothing at the path
 )
 
 func (s *Server) routes(tokenPaths []string) map[string]route {
@@ -43,7 +44,11 @@ func (s *Server) routes(tokenPaths []string) map[string]route {
 		"/oauth/revoke":     {actionRevoke, []string{http.MethodPost}, s.observed(actionRevoke, s.serveRevoke)},
 		"/oauth/introspect": {actionIntrospect, []string{http.MethodPost}, s.observed(actionIntrospect, s.serveIntrospect)},
 	}
+	readOnly := []string{http.MethodGet, http.MethodHead}
+	routes[metadataPath] = s.counted(routeMetadata, readOnly, s.serveMetadata)
+	routes[keySetPath] = s.counted(routeMetadata, readOnly, s.serveKeySet)
 	for _, p := range tokenPaths {
+		routes[p+metadataPath] = routes[metadataPath]
 		routes[p] = route{routeToken, []string{http.MethodGet, http.MethodPost}, s.observed("", s.serveToken)}
 	}
 	return routes
@@ -102,6 +107,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.metrics.countRoute(routeNone, http.StatusNotFound)
 		writeError(w, errNoPath)
 		return
+	}
+	if gen.hasUIOrigins && found.name == routeToken {
+		if isAnswered := s.shareAcrossOrigins(w, r, gen); isAnswered {
+			return
+		}
 	}
 	if !slices.Contains(found.methods, r.Method) {
 		allow := strings.Join(found.methods, ", ")

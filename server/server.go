@@ -56,7 +56,8 @@ type Generation struct {
 	signInURL   string       // of the page at which people sign in; empty where no provider has the grant browser
 
 	routes         map[string]route
-	realms         map[string]string // by the host of each public URL
+	publicURLs     map[string]string // by host, without a slash at the end
+	hasUIOrigins   bool              // a service has some
 	trustedProxies []netip.Prefix
 	metricsFrom    []netip.Prefix
 }
@@ -116,12 +117,13 @@ func (s *Server) Reload(gen Generation) error {
 	if gen.metricsFrom, err = parseNetworks(gen.Config.MetricsFrom); err != nil {
 		return err
 	}
-	if gen.realms, err = gen.Config.realms(); err != nil {
+	if gen.publicURLs, err = gen.Config.publicURLs(); err != nil {
 		return err
 	}
 	if err = s.newPages(&gen); err != nil {
 		return err
 	}
+	gen.hasUIOrigins = hasUIOrigins(gen.Services)
 	gen.routes = s.routes(gen.Config.Paths)
 	s.generation.Store(&gen)
 	s.metrics.loadedAt.SetToCurrentTime()

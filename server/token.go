@@ -86,6 +86,9 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, gen *Generat
 	}
 	q.service = service
 	req.noteQuestion(q)
+	if q.post && gen.hasUIOrigins { // whose query does not name the service
+		gen.allowOrigin(w, r, service)
+	}
 
 	caller, err := s.authenticate(ctx, gen, q.credential, q.service, req)
 	if err != nil {

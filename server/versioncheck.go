@@ -49,10 +49,7 @@ func verifyBearer(issuer *registry.Issuer, headers []string, now time.Time) erro
 // the host of the request if that is one of public_urls, since some clients accept no
 // other host.
 func (g *Generation) challenge(host string) string {
-	realm, ok := g.realms[strings.ToLower(host)]
-	if !ok {
-		realm = g.Config.Realm()
-	}
+	realm := g.publicURL(host) + g.Config.Paths[0]
 	// %q writes a quoted-string of RFC 9110, section 5.6.4, since URLs and
 	// names of services hold no control characters.
 	return fmt.Sprintf("Bearer realm=%q,service=%q", realm, g.Issuer.FirstService())
