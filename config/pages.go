@@ -12,12 +12,18 @@ import (
 // pages need a URL of the server that is fit for cookies, and a registry that people know
 // by name.
 func (l *loader) checkPages() {
-	i := slices.IndexFunc(l.cfg.Providers, Provider.hasBrowserGrant)
-	if i < 0 || len(l.cfg.Server.PublicURLs) == 0 {
+	if len(l.cfg.Server.PublicURLs) == 0 {
 		return
 	}
-	hosts := hostsOf(l.cfg.Services)
-	if _, err := l.cfg.Server.PagesOrigin(); err != nil {
+	i, hosts := slices.IndexFunc(l.cfg.Providers, Provider.hasBrowserGrant), hostsOf(l.cfg.Services)
+	_, err := l.cfg.Server.PagesOrigin()
+	switch {
+	case i < 0 && err != nil && len(hosts) > 0:
+		l.warn("server.public_urls[0]", fmt.Sprintf("%v; so the hosts of [[service]] have no effect", err))
+		return
+	case i < 0:
+		return
+	case err != nil:
 		l.faults.under("")("server.public_urls[0]", fmt.Sprintf("%v; the provider %q has the grant browser", err, l.cfg.Providers[i].Name))
 	}
 	if len(hosts) == 0 {

@@ -43,6 +43,8 @@ func TestPages(t *testing.T) {
 			`server.public_urls[0]: people cannot sign in with a browser at http://auth.corp.example, where their cookies would cross the network unencrypted; make the first URL https; the provider "sso" has the grant browser`}},
 		{"a path", "web", `public_urls = ["https://corp.example/auth"]`, hosts, []string{
 			`server.public_urls[0]: people cannot sign in with a browser at https://corp.example/auth, since the cookies are those of the whole host; give this server a host name of its own, and make the first URL one without a path; the provider "sso" has the grant browser`}},
+		{"http and hosts, and people with passwords alone", "form", `public_urls = ["http://auth.corp.example"]`, hosts, []string{
+			`warning: server.public_urls[0]: people cannot sign in with a browser at http://auth.corp.example, where their cookies would cross the network unencrypted; make the first URL https; so the hosts of [[service]] have no effect`}},
 		{"http, and people with passwords alone", "form", `public_urls = ["http://auth.corp.example"]`, ``, nil},
 	} {
 		text := fmt.Sprintf(`

@@ -33,14 +33,37 @@ func (s *Server) newPages(gen *Generation) error {
 		Providers: gen.Chain, Sessions: s.sessions, Admin: s.admin, Policy: gen.Policy, Session: gen.SessionConfig,
 	})
 	if err != nil {
-		return fmt.Errorf("pages: %w", err)
+		return err
 	}
 	gen.pagesOrigin = origin
 	if len(gen.Chain.BrowserProviders()) > 0 {
-		gen.signInURL = origin.JoinPath("/login").String()
+		gen.signInURL = signInURL(origin)
 	}
 	return nil
 }
+
+// CheckPages returns the URL of the sign-in page, or "" where no pages will be served. It
+// builds the pages without what they need for a request: the error is a fault of [pages].
+func CheckPages(cfg Config, services []registry.Service, look pages.Config) (string, error) {
+	origin, err := cfg.PagesOrigin()
+	if err != nil || len(pageServices(services)) == 0 {
+		return "", nil
+	}
+	if _, err := pages.New(pages.Options{Config: look, Origin: origin, Origins: originsOf(cfg.PublicURLs)}); err != nil {
+		return "", err
+	}
+	return signInURL(origin), nil
+}
+
+// SignInPage returns the URL of the sign-in page, or "" where no pages are served.
+func (g *Generation) SignInPage() string {
+	if g.pages == nil {
+		return ""
+	}
+	return signInURL(g.pagesOrigin)
+}
+
+func signInURL(origin *url.URL) string { return origin.JoinPath("/login").String() }
 
 // pageServices returns the services for which people sign in with a browser.
 func pageServices(all []registry.Service) []pages.Service {

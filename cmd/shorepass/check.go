@@ -18,6 +18,7 @@ import (
 	"shorepass/config"
 	"shorepass/providers"
 	"shorepass/registry"
+	"shorepass/server"
 	"shorepass/throttle"
 )
 
@@ -33,6 +34,7 @@ type checkResult struct {
 	Store     *partResult  `json:"store,omitempty"`
 	Audit     *partResult  `json:"audit,omitempty"`    // only with --live and a syslog collector
 	ACME      *partResult  `json:"acme,omitempty"`     // only with server.acme
+	Pages     *partResult  `json:"pages,omitempty"`    // only where they are served
 	Registry  *partResult  `json:"registry,omitempty"` // only with --registry
 	Services  []string     `json:"services,omitempty"`
 	Rules     int          `json:"rules"`
@@ -140,7 +142,7 @@ func (c *checkResult) checkFile(ctx context.Context, o *options, live bool, regi
 	if files != nil {
 		files = c.add(files)
 	}
-	files = errors.Join(files, c.checkCertificates(cfg, issuer), c.checkACME(cfg))
+	files = errors.Join(files, c.checkCertificates(cfg, issuer), c.checkACME(cfg), c.checkPages(cfg))
 	if registryURL != nil && keys == nil {
 		files = errors.Join(files, c.askRegistry(ctx, cfg, *registryURL))
 	}
@@ -260,6 +262,24 @@ func (c *checkResult) askCollector(ctx context.Context, cfg *resolvedConfig) err
 	return fmt.Errorf("audit.to: %w", err)
 }
 
+// checkPages adds where people sign in with a browser, and for which registries.
+func (c *checkResult) checkPages(cfg *resolvedConfig) error {
+	page, err := server.CheckPages(cfg.Server, cfg.Services, cfg.Pages)
+	if err != nil {
+		return c.add(err)
+	}
+	if page == "" {
+		return nil
+	}
+	c.Pages = &partResult{Name: page, Kind: "sign-in page"}
+	for _, s := range cfg.Services {
+		if len(s.Hosts) > 0 && !s.Disabled {
+			c.Pages.Findings = append(c.Pages.Findings, providers.Infof("for the service %q, which people call %s", s.Name, strings.Join(s.Hosts, ", ")))
+		}
+	}
+	return nil
+}
+
 func (c *checkResult) askProviders(ctx context.Context, chain *providers.Chain) error {
 	var faults []error
 	for i, p := range chain.Ping(ctx) {
@@ -312,6 +332,9 @@ func (c *checkResult) print(w io.Writer) {
 	}
 	if c.ACME != nil {
 		parts = append(parts, *c.ACME)
+	}
+	if c.Pages != nil {
+		parts = append(parts, *c.Pages)
 	}
 	if c.Registry != nil {
 		parts = append(parts, *c.Registry)

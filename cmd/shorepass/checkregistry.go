@@ -78,6 +78,7 @@ func checkRegistry(ctx context.Context, cfg *resolvedConfig, issuer *registry.Is
 	c.addf(providers.Infof("it sends clients to %q for the service %q", found.Realm(), found.Service()))
 	c.checkClock()
 	c.checkService()
+	c.checkHost()
 	c.checkRealm(ctx)
 	err = c.checkToken(ctx)
 	part.Findings = c.findings
@@ -153,6 +154,21 @@ func (c *registryCheck) checkService() {
 	c.probe.Service = named
 	if settings, err := c.settings(); err == nil {
 		c.signing = settings.Signing
+	}
+}
+
+// checkHost compares the host with those that the sign-in page names for the service.
+func (c *registryCheck) checkHost() {
+	at := slices.IndexFunc(c.cfg.Services, func(s registry.Service) bool { return s.Name == c.service })
+	if at < 0 || len(c.cfg.Services[at].Hosts) == 0 {
+		return
+	}
+	called := func(host string) bool {
+		return hostport.Of(&url.URL{Scheme: c.registry.URL.Scheme, Host: host}) == hostport.Of(c.registry.URL)
+	}
+	if hosts := c.cfg.Services[at].Hosts; !slices.ContainsFunc(hosts, called) {
+		c.addf(providers.Warningf(c.ourKey("hosts"), "people who sign in with a browser are told to log in at %s, and this registry is %s; add it to %s if they call it so",
+			strings.Join(hosts, " or "), c.registry.URL.Host, c.ourKey("hosts")))
 	}
 }
 

@@ -95,6 +95,7 @@ root_certificate = %[5]q
 root_key         = %[6]q
 signing          = "kid"
 lifetime         = "1h"
+hosts            = ["zot.corp.example", "zot:5000"]
 [[service]]
 name             = "sharing"
 root_certificate = %[3]q
@@ -107,6 +108,7 @@ disabled = true
 	cfg, issuer := loadText(t, file("shorepass.toml"), text)
 	for _, tt := range []struct{ name, service, cert, want string }{
 		{"right", "long", "long.crt", "it trusts the root and the issuer of the service \"long\""},
+		{"another host", "long", "long.crt", `warning (service[1].hosts): people who sign in with a browser are told to log in at zot.corp.example or zot:5000, and this registry is 127.0.0.1:`},
 		{"a short lifetime", "zot", "zot.crt", `warning (service[0].lifetime): A token for this service lives 5m, and a push that takes longer fails`},
 		{"a key of two services", "zot", "zot.crt", `warning (service[0].root_certificate): service "zot": zot checks neither issuer nor service, so that it would accept the tokens of sharing too`},
 		{"another certificate", "long", "other.crt", `fault (http.auth.bearer.cert): it does not trust the root of the service "long"; give it DIR/long.crt`},

@@ -12,7 +12,8 @@ import (
 // exampleScope is a scope that the rules of config.example.toml grant to its user.
 const exampleScope = "repository:team-demo/app:pull,push"
 
-// printLoginCommands prints two commands to paste, which log in and get a token. login is
+// printLoginCommands prints two commands to paste, which log in and get a token, and the
+// URL of the sign-in page where there is one. login is
 // a user, or user:password as curl accepts it. Then the password is printed above the
 // commands, since both prompt for it. It is for serve --greet alone, since log collectors
 // expect nothing but JSON.
@@ -28,5 +29,8 @@ func printLoginCommands(w io.Writer, gen *server.Generation, login string) error
 	}
 	_, err = fmt.Fprintf(w, "\n%s  docker login -u %s %s\n  curl -sS -u %[2]s '%[4]s?service=%[5]s&scope=%[6]s'\n\n",
 		hint, user, public.Host, gen.Config.Realm(), url.QueryEscape(gen.Issuer.FirstService()), exampleScope)
+	if page := gen.SignInPage(); err == nil && page != "" {
+		_, err = fmt.Fprintf(w, "  # or sign in with a browser: %s\n\n", page)
+	}
 	return err
 }

@@ -162,7 +162,7 @@ func newDaemon(o *options, cfg *resolvedConfig, systemd *sdnotify.Notifier, cmd 
 		return nil, asConfigError(err)
 	}
 	_, keys := checkKeys(cfg)
-	if err := errors.Join(keys, checkTLS(cfg), checkProviders(cfg)); err != nil {
+	if err := errors.Join(keys, checkTLS(cfg), checkProviders(cfg), checkPages(cfg)); err != nil {
 		return nil, asConfigError(nameKeys(err))
 	}
 	if err := d.openACME(cfg); err != nil {
@@ -178,6 +178,12 @@ func newDaemon(o *options, cfg *resolvedConfig, systemd *sdnotify.Notifier, cmd 
 	}
 	d.server = server.New(d.audit, d.metrics, d.log)
 	return d, nil
+}
+
+// checkPages builds the pages, to find the faults of the files that they show.
+func checkPages(cfg *resolvedConfig) error {
+	_, err := server.CheckPages(cfg.Server, cfg.Services, cfg.Pages)
+	return err
 }
 
 // checkProviders builds the chain of providers without a store, to find its faults.
