@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,4 +125,38 @@ func findingsOf(t *testing.T, text string) []string {
 		}
 	}
 	return all
+}
+
+// TestReadmeSignIn: the tables that README.md shows for people with a second factor load
+// without a warning, and are enough.
+func TestReadmeSignIn(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n## People with a second factor\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	tables := strings.Join(regexp.MustCompile(`(?m)^    .*\n|^\n`).FindAllString(section, -1), "")
+	dir := t.TempDir()
+	for name, text := range map[string]string{"sso.secret": "secret", "shorepass.toml": `
+[server]
+public_urls     = ["https://registry-auth.corp.example"]
+trusted_proxies = ["192.0.2.1"]
+[token]
+issuer   = "shorepass"
+services = ["registry.corp.example"]
+` + tables + `
+[[rule]]
+users        = ["*"]
+repositories = ["{user}/**"]
+actions      = ["pull"]
+`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := Load(filepath.Join(dir, "shorepass.toml"), kinds)
+	if err != nil || len(cfg.Warnings) > 0 || len(cfg.Providers) != 1 || !cfg.Providers[0].hasBrowserGrant() {
+		t.Errorf("Load = %+v, %v", cfg, err)
+	}
 }
