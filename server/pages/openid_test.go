@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"shorepass/internal/secret"
+	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/providers/file"
 	"shorepass/providers/oidc"
@@ -69,7 +70,7 @@ func (s *openIDSite) serve(issuer string) {
 	s.sessions = newTestSessions(s.t, chain, secret.Text{})
 	p, err := New(Options{
 		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Origins: []string{origin},
-		Providers: chain, Sessions: s.sessions, Admin: s.sessions,
+		Providers: chain, Sessions: s.sessions, Admin: s.sessions, Policy: policy.Compile(nil, func(string, string) {}),
 	})
 	if err != nil {
 		s.t.Fatal(err)
