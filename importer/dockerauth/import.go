@@ -71,7 +71,8 @@ type translation struct {
 	groupLabel string   // see Identities
 	claims     []string // attributes of the directory that labels name
 	lowerCase  []string // those of claims that docker_auth turns into lower case
-	listenText string   // server.listen
+	openID     []openIDTable
+	listenText string // server.listen
 	out        document
 }
 
@@ -111,7 +112,9 @@ func (t *translation) readExports(in Input) error {
 func (t *translation) write() {
 	t.header()
 	begin := len(t.r.findings)
+	t.readOpenIDTables()
 	t.resolveLabels()
+	t.resolveOpenIDLabels()
 	people, anonymous := t.people()
 	ofPeople := slices.Clone(t.r.findings[begin:])
 
@@ -119,6 +122,7 @@ func (t *translation) write() {
 	t.out.blank()
 	t.writeTable("[server]", t.serverRows)
 	t.writeTable("[token]", t.tokenRows)
+	t.writeServices()
 	t.comments(ofPeople)
 	t.writeProviders(people)
 	t.writeRules(people, anonymous)
@@ -156,7 +160,7 @@ func (t *translation) header() {
 
 // writeProviders writes the providers, in the order in which docker_auth asks them.
 func (t *translation) writeProviders(people []person) {
-	if t.file.ldap == nil && len(people) == 0 {
+	if t.file.ldap == nil && len(people) == 0 && !t.signsIn() {
 		t.out.comment("There is no provider, so no person can log in.")
 		t.out.blank()
 	}
@@ -167,10 +171,13 @@ func (t *translation) writeProviders(people []person) {
 			t.writePerson(p)
 		}
 	}
-	t.writeOpenIDExamples()
-	if t.file.ldap == nil {
-		return
+	if t.file.ldap != nil {
+		t.writeDirectory()
 	}
+	t.writeOpenIDProviders()
+}
+
+func (t *translation) writeDirectory() {
 	var provider, users, groups []row
 	t.part(func() { provider, users, groups = t.directoryRows() })
 	t.out.table("[[provider]]", provider)
@@ -208,7 +215,7 @@ func (t *translation) writeRules(people []person, anonymous bool) {
 	if t.groupLabel != "" {
 		who.DirectoryLabels = append(who.DirectoryLabels, t.groupLabel)
 	}
-	who.DirectoryLabels = append(who.DirectoryLabels, t.claims...)
+	who.DirectoryLabels = unique(slices.Concat(who.DirectoryLabels, t.claims, t.openIDLabels()))
 	rules, findings := translateACL(t.file.entries, who)
 	for i := range findings {
 		findings[i].File = t.aclFile
@@ -217,7 +224,7 @@ func (t *translation) writeRules(people []person, anonymous bool) {
 	t.out.comment(rulesComment)
 	t.comments(findings)
 	t.out.blank()
-	for _, rule := range rules {
+	for _, rule := range append(rules, t.domainRules()...) {
 		t.out.rule(rule)
 	}
 }

@@ -153,21 +153,32 @@ func (t *translation) tokenRows() []row {
 	return append(rows, t.keyRows()...)
 }
 
-// serviceRow returns the services: those of the command line and those that entries name
-// without a pattern.
-func (t *translation) serviceRow() row {
+// serviceNames returns the services: those of the command line and those that entries name
+// without a pattern, else "CHANGE".
+func (t *translation) serviceNames() []string {
 	services := slices.Clone(t.services)
 	for _, e := range t.file.entries {
 		if s := e.Match.Service; s != nil && *s != "" && !strings.ContainsAny(*s, `*?[]\/$`) && !slices.Contains(services, *s) {
 			services = append(services, *s)
 		}
 	}
-	if len(services) > 0 {
+	if len(services) == 0 {
+		return []string{noService}
+	}
+	return services
+}
+
+// noService stands for the services that the file does not name.
+const noService = "CHANGE"
+
+func (t *translation) serviceRow() row {
+	services := t.serviceNames()
+	if services[0] != noService {
 		t.r.add(0, Changed, "docker_auth issues tokens for any service, and shorepass for those of token.services alone: it must name what each registry has as auth.token.service (--service NAME)")
 		return row{key: "services", value: list(services)}
 	}
 	t.r.add(0, Changed, "CHANGE token.services: docker_auth issues tokens for any service; name what each registry has as auth.token.service (--service NAME), or no registry gets a token")
-	return row{key: "services", value: list([]string{"CHANGE"}), comment: "CHANGE: each registry's auth.token.service"}
+	return row{key: "services", value: list(services), comment: "CHANGE: each registry's auth.token.service"}
 }
 
 // lifetime returns the lifetime of an access token, which docker_auth has in seconds.
