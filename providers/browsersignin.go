@@ -55,9 +55,11 @@ type AuthorizationRequest struct {
 	LoginHint   string      // login_hint; empty for none
 	Consent     bool        // prompt=consent, for providers that give a refresh token only then
 
-	// MaxAge is the longest time since the person authenticated, in max_age; an older
-	// auth_time is refused. The provider may be configured with a shorter one.
+	// MaxAge is the longest time between the person's authentication and Made, in
+	// max_age; an older auth_time is refused. The provider may be configured with a
+	// shorter one.
 	MaxAge time.Duration
+	Made   time.Time // of the request; the zero Time is the time of the response
 }
 
 // AuthorizationResponse is the query with which the browser comes back from the provider,

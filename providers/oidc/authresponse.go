@@ -117,7 +117,11 @@ func (p *Provider) signedIn(ctx context.Context, m *metadata, got tokens, reques
 		return nil, err
 	}
 	authTime, told := claims.authTime()
-	if limit := p.maxAge(request); told && limit > 0 && time.Since(authTime) > limit+clockSkew {
+	made := request.Made
+	if made.IsZero() {
+		made = time.Now()
+	}
+	if limit := p.maxAge(request); told && limit > 0 && made.Sub(authTime) > limit+clockSkew {
 		return nil, fmt.Errorf("%w: the person authenticated at the provider longer ago than max_age, %s", providers.ErrRejected, limit)
 	}
 	id.AuthTime = authTime // zero if it is not told

@@ -591,15 +591,18 @@ func TestMaxAgeOfSignIn(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		age  time.Duration
+		ago  time.Duration // since the request was made
 		good bool
 	}{
-		{"ten minutes", 10 * time.Minute, false},
-		{"just less", 58 * time.Minute, false},
-		{"within the skew", 59*time.Minute + 30*time.Second, true},
-		{"two hours", 2 * time.Hour, true},
+		{"ten minutes", 10 * time.Minute, 0, false},
+		{"just less", 58 * time.Minute, 0, false},
+		{"within the skew", 59*time.Minute + 30*time.Second, 0, true},
+		{"two hours", 2 * time.Hour, 0, true},
+		{"a person who took five minutes to consent", 55 * time.Minute, 5 * time.Minute, true},
+		{"longer ago, and five minutes to consent", 50 * time.Minute, 5 * time.Minute, false},
 	} {
 		request := newRequest()
-		request.MaxAge = tt.age
+		request.MaxAge, request.Made = tt.age, time.Now().Add(-tt.ago)
 		without := regexp.MustCompile(`&max_age=\d+`).ReplaceAllString(authorize(t, p, request), "")
 		if _, err := redeem(t.Context(), p, request, browser.SignIn(without)); tt.good != (err == nil) || err != nil && !errors.Is(err, providers.ErrRejected) {
 			t.Errorf("%s: %v", tt.name, err)
