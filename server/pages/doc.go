@@ -10,12 +10,13 @@
 //	/logout, /logout/NAME           logout.go, backchannel.go
 //	/me, /me/…                      me.go, onetime.go, tokens.go, revoke.go
 //
-// The web session is a session of kind browser, whose token is a cookie (cookies.go). A
-// sign-in in progress is a sealed cookie (flow.go): the server keeps no state of it, so that
-// any replica answers any step. Errors become pages in problem.go alone. Templates are in
-// templates/, the texts of each language in texts/ (render.go).
+// The web session is a session of kind browser, whose token is a cookie (cookies.go);
+// handlers ask for it, and for a fresh one (signedin.go). A sign-in in progress is a sealed
+// cookie (flow.go): the server keeps no state of it, so that any replica answers any step.
+// Errors become pages in problem.go alone. Templates are in templates/, the texts of each
+// language in texts/ (render.go).
 //
-// Invariants: a GET changes nothing but what the callback of a sign-in must; every POST
-// passes the standard library's cross-origin protection; no redirect leads to an address
-// that a request names; no text of a provider reaches a page.
+// Invariants: a GET changes nothing but what the callback of a sign-in must; every POST but
+// the back-channel's passes the standard library's cross-origin protection; no redirect
+// leads to an address that a request names; no text of a provider reaches a page.
 package pages

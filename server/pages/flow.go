@@ -58,7 +58,7 @@ func (p *Pages) request(s *pendingSignIn) providers.AuthorizationRequest {
 	return providers.AuthorizationRequest{
 		RedirectURI: p.url("/login/" + s.Provider + "/callback"),
 		State:       s.State, Nonce: s.Nonce, Verifier: secret.New(s.Verifier),
-		LoginHint: s.Hint, Consent: s.Consent, MaxAge: maxAge,
+		LoginHint: s.Hint, Consent: s.Consent, MaxAge: maxAge, Made: s.Created,
 	}
 }
 

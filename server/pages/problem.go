@@ -11,6 +11,7 @@ import (
 
 	"shorepass/providers"
 	"shorepass/session"
+	"shorepass/throttle"
 )
 
 // problem is an error page: what happened, what to do, whom to ask.
@@ -67,9 +68,9 @@ func problemOf(err error) problem {
 	if known, ok := errors.AsType[problem](err); ok {
 		return known
 	}
-	if after := retryAfterOf(err); after > 0 {
+	if limited, ok := errors.AsType[*throttle.RetryAfter](err); ok {
 		found := errTooMany
-		found.retryAfter = after
+		found.retryAfter = limited.After
 		return found
 	}
 	if refused, ok := errors.AsType[*providers.AuthorizationError](err); ok {

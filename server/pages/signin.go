@@ -3,20 +3,17 @@ package pages
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
-	"shorepass/throttle"
 )
 
 // maxHint bounds a login_hint, in bytes: an e-mail address is no longer (RFC 5321, section
@@ -53,7 +50,7 @@ func (p *Pages) showSignIn(ctx context.Context, v *Visit) (*Response, error) {
 		s.Provider = offered[0].Name
 	}
 	if s.Provider == "" {
-		return p.signInPage(v, http.StatusOK, signInView{To: s.To, Login: s.Hint}), nil
+		return p.signInPage(v, http.StatusOK, signInView{To: s.To, Login: s.Hint}, s.Hint), nil
 	}
 	if !p.offers(s.Provider) {
 		return nil, errUnknownProvider
@@ -98,11 +95,12 @@ func (p *Pages) provider(name string) *providers.BrowserProvider {
 	return nil
 }
 
-// signInPage returns the sign-in page.
-func (p *Pages) signInPage(v *Visit, status int, data signInView) *Response {
+// signInPage returns the sign-in page. The providers get the hint, and not what was typed
+// into the form, which may be a password in the wrong field.
+func (p *Pages) signInPage(v *Visit, status int, data signInView, hint string) *Response {
 	last := p.cookieValue(v.Request, cookieProvider)
 	for _, one := range p.Providers.BrowserProviders() {
-		data.Providers = append(data.Providers, providerChoice{Label: one.Label, URL: signInPath(data.To, one.Name, data.Login), Last: one.Name == last})
+		data.Providers = append(data.Providers, providerChoice{Label: one.Label, URL: signInPath(data.To, one.Name, hint), Last: one.Name == last})
 	}
 	slices.SortStableFunc(data.Providers, func(a, b providerChoice) int { return cmp.Compare(order(a), order(b)) })
 	data.Form = p.Providers.OffersForm()
@@ -172,7 +170,7 @@ func (p *Pages) refuseForm(v *Visit, data signInView, err error) (*Response, err
 		return nil, err
 	}
 	v.Record.Err = err
-	response := p.signInPage(v, found.status, data)
+	response := p.signInPage(v, found.status, data, "")
 	found.setHeader(response.Header)
 	return response, nil
 }
@@ -189,80 +187,4 @@ func (p *Pages) beginSession(ctx context.Context, v *Visit, signedIn *providers.
 	v.Record.Session = made
 	v.setCookie(p.cookie(cookieSession, made.Token.Reveal(), made.Expires.Sub(v.Now)))
 	return redirect(p.routePath(to)), nil
-}
-
-// signInNeeded is the error of a visit that needs a browser session, or a fresh one.
-type signInNeeded struct {
-	stale *session.Session // the session that is not fresh; nil where there is none
-}
-
-func (e *signInNeeded) Error() string {
-	if e.stale != nil {
-		return "the browser session is not fresh"
-	}
-	return "there is no browser session"
-}
-
-// signedIn returns the browser session of a visit. Any error must be returned by the
-// handler: without a session it sends a GET to the sign-in page and back, and answers a
-// POST with a page which says that nothing was done.
-func (p *Pages) signedIn(ctx context.Context, v *Visit) (*session.Session, error) {
-	token := p.sessionToken(v.Request)
-	if token.IsZero() {
-		return nil, &signInNeeded{}
-	}
-	found, err := p.Sessions.Redeem(ctx, token, "", v.Client, session.KindBrowser)
-	if errors.Is(err, session.ErrRefused) {
-		v.setCookie(p.deletion(cookieSession))
-		return nil, &signInNeeded{}
-	}
-	if err != nil {
-		return nil, err
-	}
-	v.Record.Session, v.Record.Identity = found, found.Identity
-	return found, nil
-}
-
-// fresh is signedIn for what only a fresh session may do ([session.Session.Fresh]).
-func (p *Pages) fresh(ctx context.Context, v *Visit) (*session.Session, error) {
-	found, err := p.signedIn(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	if !found.Fresh(v.Now) {
-		return nil, &signInNeeded{stale: found}
-	}
-	return found, nil
-}
-
-// askSignIn answers a visit that needs a sign-in, which returns to the same page. A
-// session that is not fresh goes to its own provider again, or to the form with its name.
-func (p *Pages) askSignIn(v *Visit, needed *signInNeeded) *Response {
-	to := p.nameOf(v.Request.URL.Path)
-	found, path := errSessionEnded, signInPath(to, "", "")
-	if needed.stale != nil {
-		found, path = errNotFresh, p.signInAgainPath(to, needed.stale)
-	}
-	if v.Request.Method == http.MethodPost {
-		return p.problemPage(v, found, path)
-	}
-	return redirect(path)
-}
-
-// signInAgainPath returns the path with which the person of a session signs in again: at
-// its own provider, or in the form with its name.
-func (p *Pages) signInAgainPath(to string, stale *session.Session) string {
-	provider := ""
-	if p.offers(stale.Identity.Provider) {
-		provider = stale.Identity.Provider
-	}
-	return signInPath(to, provider, cleanHint(stale.LoginName))
-}
-
-// retryAfterOf returns until when a rate limit holds, 0 for none.
-func retryAfterOf(err error) time.Duration {
-	if limited, ok := errors.AsType[*throttle.RetryAfter](err); ok {
-		return limited.After
-	}
-	return 0
 }
