@@ -137,7 +137,9 @@ func (p *Pages) signInByForm(ctx context.Context, v *Visit) (*Response, error) {
 	if err != nil {
 		return p.refuseForm(v, signInView{To: to, Login: cleanHint(typed)}, err)
 	}
-	v.setCookie(p.deletion(cookieProvider))
+	if p.cookieValue(v.Request, cookieProvider) != "" {
+		v.setCookie(p.deletion(cookieProvider)) // the form was the last choice
+	}
 	return p.beginSession(ctx, v, &providers.SignedIn{Identity: id}, to)
 }
 

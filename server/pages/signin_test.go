@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -228,4 +229,43 @@ func TestSignInNeeded(t *testing.T) {
 	if got := b.get("/me"); got.Status != 503 || b.cookies["__Host-shorepass"] == "" {
 		t.Errorf("the store is down: %d %v", got.Status, b.cookies)
 	}
+}
+
+// Pages serve concurrent visits, and each browser finishes its own sign-in.
+func TestConcurrentSignIns(t *testing.T) {
+	p, _, sessions, first := newTestPages(t, origin)
+	p.Providers = &concurrentProviders{fakeProviders: fakeProviders{offered: []providers.BrowserProvider{{Name: "sso", Label: "Corp SSO"}}}}
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			b := newBrowser(t, p)
+			b.now = first.now
+			name := fmt.Sprint("person-", i)
+			if got := b.signIn("sso", "code-"+name); got.Location != "/me" || b.visit.Record.Identity.User != name {
+				t.Errorf("%s: %d to %s", name, got.Status, got.Location)
+			}
+		})
+	}
+	all.Wait()
+	if live := sessions.live(); len(live) != 8 {
+		t.Errorf("%d sessions, want 8", len(live))
+	}
+}
+
+// concurrentProviders guards a fakeProviders.
+type concurrentProviders struct {
+	mu sync.Mutex
+	fakeProviders
+}
+
+func (c *concurrentProviders) AuthorizationURL(ctx context.Context, provider string, r providers.AuthorizationRequest) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fakeProviders.AuthorizationURL(ctx, provider, r)
+}
+
+func (c *concurrentProviders) SignIn(ctx context.Context, provider string, r providers.AuthorizationResponse) (*providers.SignedIn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fakeProviders.SignIn(ctx, provider, r)
 }
