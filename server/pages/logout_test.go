@@ -25,7 +25,7 @@ func TestLogout(t *testing.T) {
 		hasNot   string
 	}{
 		{"here", "sso", false, nil, []string{"You are signed out", atProvider, `href="/login"`}, "refresh"},
-		{"here and there", "sso", false, []string{"provider", "1"}, []string{`<meta http-equiv="refresh" content="0; url=` + atProvider + `">`, `<a href="` + atProvider + `"`}, ""},
+		{"here and there", "sso", false, []string{"provider", "1"}, []string{`<meta http-equiv="refresh" content="0; url=` + atProvider + `">`, `<a class="button primary" href="` + atProvider + `"`}, ""},
 		{"the provider has no logout", "lab", false, nil, []string{"You are signed out"}, "The Lab"},
 		{"the provider is down", "sso", true, []string{"provider", "1"}, []string{"You are signed out", "Corp SSO cannot be reached"}, "refresh"},
 	} {
