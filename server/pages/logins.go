@@ -123,6 +123,8 @@ func (t *texts) why(one, web *session.Session) string {
 		return t.get(reasonKeys[one.Reason])
 	case one.By == web.Identity.User:
 		return t.get("me.reason.revoked.you")
+	case one.By == bySignOut:
+		return t.get("me.reason.revoked.sign_out")
 	case one.By != "":
 		return t.get("me.reason.revoked.by", one.By)
 	}

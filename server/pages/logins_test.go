@@ -42,6 +42,7 @@ func TestLoginView(t *testing.T) {
 		{"about to end", func(s *session.Session) { s.Reason = session.ReasonStamp }, func(l loginView) bool { return l.Pending == "your password changed" && l.Why == "" }},
 		{"ended by itself", func(s *session.Session) { s.Ended, s.Reason = now, session.ReasonIdle }, func(l loginView) bool { return l.Why == "not used for too long" && l.Pending == "" && !l.Soon }},
 		{"ended by the person", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, "alice" }, func(l loginView) bool { return l.Why == "ended by you" }},
+		{"ended by signing out", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, bySignOut }, func(l loginView) bool { return l.Why == "you signed out" }},
 		{"ended by an operator", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, "bob, an operator" }, func(l loginView) bool { return l.Why == "ended by bob, an operator" }},
 	} {
 		one := base

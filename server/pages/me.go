@@ -85,10 +85,17 @@ func (p *Pages) listLogins(v *Visit, data *meView, all *session.PersonSessions, 
 	data.Ended, data.EndedMore = views(all.Ended[:min(len(all.Ended), loginsPerPage)]), len(all.Ended) > loginsPerPage
 }
 
-// unchecked returns how long a login that is made now lasts, in words, where the person's
-// OpenID provider gave no refresh token with which it could be asked again; else "".
+// isUnchecked reports whether the person's OpenID provider gave no refresh token with which
+// it could be asked again. Then session.unchecked_lifetime bounds each login, from the first
+// time that it would be asked on.
+func (p *Pages) isUnchecked(web *session.Session) bool {
+	return p.offers(web.Identity.Provider) && !web.HasProviderToken()
+}
+
+// unchecked returns how long a login that is made now lasts, in words, if [Pages.isUnchecked];
+// else "".
 func (p *Pages) unchecked(t *texts, web *session.Session) string {
-	if !p.offers(web.Identity.Provider) || web.HasProviderToken() {
+	if !p.isUnchecked(web) {
 		return ""
 	}
 	return t.length(p.Session.UncheckedLifetime)

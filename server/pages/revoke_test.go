@@ -33,8 +33,8 @@ func TestRevoke(t *testing.T) {
 	t.Parallel()
 	s := newMeSite(t)
 	alice, bob := member("alice"), member("bob")
-	here := s.signIn(alice)
-	s.signIn(alice) // in another browser
+	here, there := s.signIn(alice), s.signIn(alice)
+	mine, theirs := here.onetime("registry"), there.onetime("registry")
 	one, other, bobs := s.dockerLogin(alice), s.dockerLogin(alice), s.dockerLogin(bob)
 
 	if r := here.post("/me/revoke", "session", one.ID); !isRedirect(r, "/me") {
@@ -63,6 +63,9 @@ func TestRevoke(t *testing.T) {
 	if got := s.live(alice); !slices.Equal(got, []string{here.ID}) || slices.Contains(got, other.ID) {
 		t.Errorf("ending the others has left %v, want %v alone", got, here.ID)
 	}
+	if _, err := s.sessions.RedeemOneTimePassword(t.Context(), theirs, "registry", laptop); err == nil {
+		t.Error("a one-time password of another browser outlives that browser's session")
+	}
 	if page := text(here.get("/me/revoke?session=others")); !strings.Contains(page, "There is nothing to end.") {
 		t.Errorf("without others the question is:\n%s", page)
 	}
@@ -73,6 +76,9 @@ func TestRevoke(t *testing.T) {
 	}
 	if got := s.live(alice); len(got) != 0 {
 		t.Errorf("ending all has left %v", got)
+	}
+	if _, err := s.sessions.RedeemOneTimePassword(t.Context(), mine, "registry", laptop); err == nil {
+		t.Error("a one-time password outlives the end of all")
 	}
 	if got := s.live(bob); !slices.Equal(got, []string{bobs.ID}) {
 		t.Errorf("bob has %v, want %v", got, bobs.ID)

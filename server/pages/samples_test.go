@@ -88,7 +88,7 @@ var samples = []sample{
 		return p.tokenFormPage(v, sampleWeb, http.StatusBadRequest, tokenFormView{Form: form, Errors: faults})
 	}},
 	{"token", func(p *Pages, v *Visit) *Response {
-		return p.tokenPage(v, sampleWeb, tokenForm{Service: "eu"}, &session.Session{
+		return p.tokenPage(v, sampleWeb, tokenForm{Service: "eu"}, 180*24*time.Hour, &session.Session{
 			Label: "Nightly build of the container base images on build-7", Expires: v.Now.Add(90 * 24 * time.Hour),
 			Token: secret.New("sp_p_" + strings.Repeat("q8vY3kZ0", 6)),
 		}, &previewView{"containers.production.eu-central.corp.example:5000, containers/base-images/**, team/app, pull, push", sampleRights(v.text)})
@@ -183,8 +183,8 @@ const maxPage = 20 << 10
 // stops. With SAMPLES=FOLDER, the pages and their assets are written there, to look at.
 func TestSamples(t *testing.T) {
 	p, err := New(Options{
-		Session: session.Config{}.WithDefaults(),
-		Config:  Config{Name: "Example Corp Containers"}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Contact: "the container team, +49 30 1234",
+		Session: session.Config{}.WithDefaults(), Providers: &fakeProviders{},
+		Config: Config{Name: "Example Corp Containers"}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Contact: "the container team, +49 30 1234",
 		Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example", "r.corp.example"}}, {Name: "eu", Hosts: []string{"containers.production.eu-central.corp.example:5000"}}},
 	})
 	if err != nil {

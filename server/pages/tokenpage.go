@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"shorepass/session"
 )
@@ -14,6 +15,7 @@ type tokenPageView struct {
 	Name    string
 	Token   string
 	Ends    moment
+	Earlier bool // it ends earlier than the form says
 	Preview *previewView
 
 	User     string // to type beside the token
@@ -46,12 +48,17 @@ var tokenTools = []struct{ name, command, stdin string }{
 }
 
 // tokenPage returns the page of a token that was made. The store has no readable form of it,
-// so that this response alone has it.
-func (p *Pages) tokenPage(v *Visit, web *session.Session, form tokenForm, made *session.Session, preview *previewView) *Response {
+// so that this response alone has it. asked is the lifetime that the form asked for.
+func (p *Pages) tokenPage(v *Visit, web *session.Session, form tokenForm, asked time.Duration, made *session.Session, preview *previewView) *Response {
+	ends := made.Expires
+	if last := made.Created.Add(p.Session.UncheckedLifetime); p.isUnchecked(web) && last.Before(ends) {
+		ends = last
+	}
 	hosts, user := p.tokenHosts(form.Service), web.Identity.User
 	data := tokenPageView{
-		Name: made.Label, Token: made.Token.Reveal(), Ends: v.text.moment(made.Expires, v.Now), Preview: preview,
-		User: basicUser(user), SaveFile: "(umask 077; cat > " + tokenFile + ")", DropFile: "rm " + tokenFile,
+		Name: made.Label, Token: made.Token.Reveal(), Ends: v.text.moment(ends, v.Now), Preview: preview,
+		Earlier: ends.Before(made.Created.Add(asked)),
+		User:    basicUser(user), SaveFile: "(umask 077; cat > " + tokenFile + ")", DropFile: "rm " + tokenFile,
 	}
 	if len(hosts) > 0 {
 		data.Host, data.Others = hosts[0], hosts[1:]

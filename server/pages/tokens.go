@@ -15,6 +15,7 @@ type tokenFormView struct {
 	Form      tokenForm
 	Errors    tokenErrors
 	Services  []Service // those that a token can be for
+	Unchecked string    // how long a token lasts at most, where the person's provider cannot be asked again; else empty
 	Lifetimes []lifetimeChoice
 	MinDate   string // of the field for a date, as in HTML
 	MaxDate   string
@@ -83,7 +84,7 @@ func (p *Pages) makeToken(ctx context.Context, v *Visit) (*Response, error) {
 		return nil, err
 	}
 	v.Record.Target = made
-	return p.tokenPage(v, web, form, made, preview), nil
+	return p.tokenPage(v, web, form, pat.Lifetime, made, preview), nil
 }
 
 // tokenFormPage returns the page of the form.
@@ -96,6 +97,7 @@ func (p *Pages) tokenFormPage(v *Visit, web *session.Session, status int, data t
 	for _, one := range p.lifetimes() {
 		data.Lifetimes = append(data.Lifetimes, lifetimeChoice{duration.Format(one), v.text.length(one), v.text.moment(v.Now.Add(one), v.Now)})
 	}
+	data.Unchecked = p.unchecked(v.text, web)
 	data.MinDate, data.MaxDate = v.Now.UTC().Format(time.DateOnly), v.Now.Add(p.Session.PATLifetime).UTC().Format(time.DateOnly)
 	return p.page(v, status, "newtoken", view{Title: v.text.get("token.title"), Person: web.Identity.User, Data: data})
 }

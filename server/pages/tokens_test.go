@@ -231,6 +231,24 @@ func TestTokenNeedsAFreshSession(t *testing.T) {
 	}
 }
 
+// A token that ends earlier than its form says is shown with that end, and why.
+func TestTokenEndsEarlier(t *testing.T) {
+	t.Parallel()
+	s := newMeSite(t)
+	id := member("alice")
+	id.RefreshToken = secret.Text{}
+	web := s.signIn(id)
+	if page := text(web.get("/me/new-token")); !strings.Contains(page, "ends 12 hours after you make it") {
+		t.Errorf("the form does not say so:\n%s", page)
+	}
+	if _, page := web.newToken(newTokenForm()); !strings.Contains(text(page), "Ends in 12 hours It ends earlier than you chose") {
+		t.Errorf("the page does not say so:\n%s", text(page))
+	}
+	if _, page := s.signIn(member("bob")).newToken(newTokenForm()); strings.Contains(page, "earlier") {
+		t.Errorf("the page says so where it is not so:\n%s", text(page))
+	}
+}
+
 // At the bound of a person's tokens the form says so.
 func TestTooManyTokens(t *testing.T) {
 	t.Parallel()
