@@ -8,7 +8,8 @@
 //
 //	/login, /login/NAME/callback    signin.go, callback.go: forms, authorization code grant
 //	/logout, /logout/NAME           logout.go, backchannel.go
-//	/me, /me/…                      me.go, onetime.go, tokens.go, revoke.go
+//	/me, /me/revoke                 me.go, logins.go, revoke.go: a person's sessions
+//	/me/one-time, /me/new-token     onetime.go, tokens.go: what is made in a fresh session
 //
 // The web session is a session of kind browser, whose token is a cookie (cookies.go);
 // handlers ask for it, and for a fresh one (signedin.go). A sign-in in progress is a sealed

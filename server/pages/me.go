@@ -34,10 +34,9 @@ type meView struct {
 
 // serviceView is a service that a person can log in to.
 type serviceView struct {
-	Name    string
-	Host    string   // what people call it
-	Others  []string // its other hosts
-	Command string   // docker login -u alice registry.corp.example
+	Name   string
+	Host   string   // what people call it
+	Others []string // its other hosts
 }
 
 // showMe answers GET /me: a person's logins, and how to make another.
@@ -51,7 +50,7 @@ func (p *Pages) showMe(ctx context.Context, v *Visit) (*Response, error) {
 		return nil, err
 	}
 	data := meView{
-		Provider: p.label(web.Identity.Provider), Services: p.serviceViews(web.Identity.User), Unchecked: p.unchecked(v.text, web),
+		Provider: p.label(web.Identity.Provider), Services: p.serviceViews(), Unchecked: p.unchecked(v.text, web),
 		HasStamp: web.Identity.Stamp != "", JustEnded: v.text.justEnded(all.Ended, web.Identity.User, v.Now),
 		Rights: p.viewRights(v.text, p.rights(web.Identity)), Contact: p.Contact,
 	}
@@ -127,10 +126,10 @@ func pageOf(asked string, logins int) int {
 
 // serviceViews returns the services that people can log in to: those with a host, since a
 // host that the configuration does not name may be another's.
-func (p *Pages) serviceViews(user string) (all []serviceView) {
+func (p *Pages) serviceViews() (all []serviceView) {
 	for _, s := range p.Services {
 		if len(s.Hosts) > 0 {
-			all = append(all, serviceView{s.Name, s.Hosts[0], s.Hosts[1:], loginCommand("docker login", user, s.Hosts[0])})
+			all = append(all, serviceView{s.Name, s.Hosts[0], s.Hosts[1:]})
 		}
 	}
 	return all

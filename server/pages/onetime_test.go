@@ -23,9 +23,9 @@ func (b *meBrowser) onetime(service string) secret.Text {
 	return secret.New(found[0])
 }
 
-// TestOneTimePassword: the page has the lines, and a password that is good once, for its
+// TestOneTimePasswordPage: the page has the lines, and a password that is good once, for its
 // service.
-func TestOneTimePassword(t *testing.T) {
+func TestOneTimePasswordPage(t *testing.T) {
 	t.Parallel()
 	s := newMeSite(t)
 	id := member(`CORP\alice smith`)

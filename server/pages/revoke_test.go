@@ -28,8 +28,8 @@ func isRedirect(r *Response, location string) bool {
 	return r.Status == http.StatusSeeOther && r.Location == location && len(r.Body) == 0
 }
 
-// TestRevoke is the story of a person who ends one login, then the others, then all.
-func TestRevoke(t *testing.T) {
+// TestRevokeStory is the story of a person who ends one login, then the others, then all.
+func TestRevokeStory(t *testing.T) {
 	t.Parallel()
 	s := newMeSite(t)
 	alice, bob := member("alice"), member("bob")

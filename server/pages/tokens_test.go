@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"html"
 	"net/http"
 	"net/url"
@@ -228,6 +229,34 @@ func TestTokenNeedsAFreshSession(t *testing.T) {
 	}
 	if got := s.live(member("alice")); len(got) != 1 {
 		t.Errorf("made were %d tokens", len(got)-1)
+	}
+}
+
+// endingSessions are sessions of which each ends just after it was redeemed.
+type endingSessions struct{ *testSessions }
+
+func (s endingSessions) Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error) {
+	found, err := s.testSessions.Redeem(ctx, token, service, client, kinds...)
+	if err == nil {
+		_, err = s.Admin.Revoke(ctx, session.Selector{ID: found.ID}, "an operator")
+	}
+	return found, err
+}
+
+// A session that ends while its request is in progress makes nothing.
+func TestSessionEndsMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newMeSite(t)
+	s.options.Sessions = endingSessions{s.options.Sessions.(*testSessions)}
+	for target, form := range map[string]url.Values{"/me/new-token": newTokenForm(), "/me/one-time": {"service": {"registry"}}} {
+		web := s.signIn(member("alice"))
+		r := web.do(http.MethodPost, target, form)
+		if page := string(r.Body); r.Status != http.StatusUnauthorized || strings.Contains(page, "sp_") || web.visit.Record.Err == nil || web.visit.Record.Target != nil {
+			t.Errorf("%s: status %d, record %+v\n%s", target, r.Status, web.visit.Record, text(page))
+		}
+	}
+	if got := s.live(member("alice")); len(got) != 0 {
+		t.Errorf("made were %v", got)
 	}
 }
 
