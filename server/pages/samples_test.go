@@ -125,7 +125,6 @@ func sampleMe(p *Pages, v *Visit) *Response {
 
 // sampleMeView has that many logins.
 func (p *Pages) sampleMeView(v *Visit, logins int) meView {
-	const user = "alexandra.montgomery-featherstonehaugh@corp.example"
 	data := meView{Provider: "Corporate account", Services: p.serviceViews(), Count: logins, Contact: p.Contact}
 	all := sampleSessions(logins + 3)
 	for i := range all {
