@@ -157,6 +157,19 @@ func (m *Metrics) observeVisit(gen *Generation, done *pages.Record, status int) 
 	m.signIns.WithLabelValues(provider, outcomeOf(status)).Inc()
 }
 
+// expectSignIns has sign-ins at these providers counted from 0, so that the first failure is
+// a growth and not a new series.
+func (m *Metrics) expectSignIns(at []providers.BrowserProvider) {
+	for _, p := range at {
+		for _, outcome := range signInOutcomes {
+			m.signIns.WithLabelValues(p.Name, outcome)
+		}
+	}
+}
+
+// signInOutcomes are the values of the label outcome of sign-ins.
+var signInOutcomes = []string{"succeeded", "refused", "unavailable", "failed"}
+
 // outcomeOf returns the outcome of a sign-in with that status.
 func outcomeOf(status int) string {
 	switch {

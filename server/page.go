@@ -36,6 +36,7 @@ func (s *Server) newPages(gen *Generation) error {
 		return err
 	}
 	gen.pagesOrigin = origin
+	s.metrics.expectSignIns(gen.Chain.BrowserProviders())
 	if len(gen.Chain.BrowserProviders()) > 0 {
 		gen.signInURL = signInURL(origin)
 	}
