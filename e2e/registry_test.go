@@ -26,18 +26,30 @@ var distributions = []distribution{
 // registry is a running registry that trusts the tokens of a server.
 type registry struct {
 	host    string // localhost:PORT
+	url     string // http://localhost:PORT, or https
 	process *process
 }
 
 // registry starts a registry with token authentication by the server's root.
 func (s *server) registry(t *testing.T, d distribution) *registry {
 	t.Helper()
-	return s.registryWith(t, d, fmt.Sprintf("auth: {token: {realm: %s/jwt/auth, service: %s, issuer: gitlab-issuer, rootcertbundle: %s}}",
-		s.url, service, filepath.Join(s.root, "RootCA.crt")))
+	return s.registryWith(t, d, s.tokenAuth())
+}
+
+// tokenAuth returns the auth block of a registry that trusts the server's tokens.
+func (s *server) tokenAuth() string {
+	return fmt.Sprintf("auth: {token: {realm: %s/jwt/auth, service: %s, issuer: gitlab-issuer, rootcertbundle: %s}}",
+		s.url, service, filepath.Join(s.root, "RootCA.crt"))
 }
 
 // registryWith starts a registry with this auth block in its configuration.
 func (s *server) registryWith(t *testing.T, d distribution, auth string) *registry {
+	t.Helper()
+	return startRegistry(t, d, "http", "", auth)
+}
+
+// startRegistry starts a registry with further keys of its http block, and an auth block.
+func startRegistry(t *testing.T, d distribution, scheme, tls, auth string) *registry {
 	t.Helper()
 	need(t, d.program)
 	dir, port := t.TempDir(), freePort(t)
@@ -46,17 +58,18 @@ func (s *server) registryWith(t *testing.T, d distribution, auth string) *regist
 version: 0.1
 log: {level: info}
 storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}
-http: {addr: "127.0.0.1:%d"}
+http: {addr: "127.0.0.1:%d"%s}
 %s
-`, dir, port, auth)
+`, dir, port, tls, auth)
 	must(t, os.WriteFile(config, []byte(text), 0o644))
 	cmd := exec.Command(d.program, "serve", config)
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	r := &registry{host: fmt.Sprintf("localhost:%d", port)}
+	r.url = scheme + "://" + r.host
 	r.process = start(t, "registry", cmd)
 	r.process.await(t, 30*time.Second, func() error {
 		// 401 is the answer without a token: the registry listens.
-		if err := checkOK("http://" + r.host + "/v2/"); err != nil && !strings.Contains(err.Error(), "401") {
+		if err := checkOK(r.url + "/v2/"); err != nil && !strings.Contains(err.Error(), "401") {
 			return err
 		}
 		return nil

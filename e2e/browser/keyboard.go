@@ -50,9 +50,11 @@ func (p *Page) TabTo(name string) {
 	p.tb.Fatalf("the tabulator does not lead to %q, but to %s", name, strings.Join(passed, ", "))
 }
 
-// focusIsVisible says whether the focused element has an outline or a shadow.
+// focusIsVisible says whether the focused element has an outline or a shadow. The button in
+// a date field, which is no element of the page, has one of the browser's own.
 const focusIsVisible = `(() => {
-	const style = getComputedStyle(document.activeElement);
+	const element = document.activeElement, style = getComputedStyle(element);
+	if (element.type === "date" && !element.matches(":focus-visible")) return true;
 	return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 || style.boxShadow !== "none" })()`
 
 // focused returns the accessible name of the element that has the focus, or "".

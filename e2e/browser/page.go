@@ -206,10 +206,9 @@ func (p *Page) ClickFirst(prefix string) {
 	p.tb.Helper()
 	var first string
 	p.wait(func() error {
-		for _, node := range p.named("", []string{"link", "button"}) {
-			if first = text(node.Name); strings.HasPrefix(first, prefix) {
-				return nil
-			}
+		for _, node := range p.elements([]string{"link", "button"}, func(name string) bool { return strings.HasPrefix(name, prefix) }) {
+			first = text(node.Name)
+			return nil
 		}
 		return fmt.Errorf("the page at %s has no link and no button whose name begins with %q; it says\n%s", p.URL(), prefix, p.Text())
 	})
@@ -219,7 +218,7 @@ func (p *Page) ClickFirst(prefix string) {
 // Toggle clicks what leads to no other page: a checkbox, a radio button, a disclosure.
 func (p *Page) Toggle(name string) {
 	p.tb.Helper()
-	x, y := p.center(p.find(name, "checkbox", "radio", "switch", "DisclosureTriangle", "button", "tab"))
+	x, y := p.center(p.find(name, "checkbox", "radio", "switch", "DisclosureTriangle", "DisclosureTriangleGrouped", "button", "tab"))
 	if err := p.do(chromedp.MouseClickXY(x, y)); err != nil {
 		p.tb.Fatalf("click on %q: %v", name, err)
 	}
@@ -273,10 +272,17 @@ func (p *Page) find(name string, roles ...string) cdp.BackendNodeID {
 // named returns the elements of an accessible name that have one of the roles.
 func (p *Page) named(name string, roles []string) []*accessibility.Node {
 	p.tb.Helper()
+	return p.elements(roles, func(n string) bool { return n == name })
+}
+
+// elements returns the accessible elements that have one of the roles, any if there are
+// none, and a name that matches.
+func (p *Page) elements(roles []string, matches func(name string) bool) []*accessibility.Node {
+	p.tb.Helper()
 	root := call(p, dom.GetDocument, dom.GetDocumentParams{}).Root
-	all := call(p, accessibility.QueryAXTree, accessibility.QueryAXTreeParams{BackendNodeID: root.BackendNodeID, AccessibleName: name}).Nodes
+	all := call(p, accessibility.QueryAXTree, accessibility.QueryAXTreeParams{BackendNodeID: root.BackendNodeID}).Nodes
 	return slices.DeleteFunc(all, func(n *accessibility.Node) bool {
-		return n.Ignored || len(roles) > 0 && !slices.Contains(roles, text(n.Role))
+		return n.Ignored || len(roles) > 0 && !slices.Contains(roles, text(n.Role)) || !matches(text(n.Name))
 	})
 }
 
@@ -286,7 +292,7 @@ func text(v *accessibility.Value) string {
 	if v != nil {
 		_ = json.Unmarshal(v.Value, &s) // another type has no text
 	}
-	return s
+	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), " :", ":") // what only a screen reader gets is set apart by a blank
 }
 
 // center scrolls to an element and returns its center.
