@@ -68,7 +68,7 @@ func (w *site) startPeers(t *testing.T, o siteOptions) {
 	if o.op != nil {
 		o.op(&op)
 	}
-	w.op = oidctest.Start(t, op)
+	w.client, w.op = op.Clients[0], oidctest.Start(t, op)
 	w.registry = startRegistry(t, distributions[1], o.scheme(), o.certificate(", tls: {certificate: %q, key: %q}"), w.tokenAuth())
 }
 
@@ -83,6 +83,9 @@ func (o siteOptions) certificate(format string) string {
 
 // options returns the options of the site's servers.
 func (w *site) options(o siteOptions) options {
+	if w.client.Secret != "" {
+		o.provider += fmt.Sprintf("\nclient_secret = %q\n", w.client.Secret)
+	}
 	return options{
 		providers: o.accounts + fmt.Sprintf(`
 [[provider]]
@@ -92,10 +95,9 @@ label = "Corp SSO"
 prefix = ""
 issuer = %q
 client_id = %q
-client_secret = %q
-grants = ["browser"]
+grants = ["browser", "refresh_token"]
 groups = { claim = "groups" }
-%s`, w.op.Issuer, w.client.ID, w.client.Secret, o.provider),
+%s`, w.op.Issuer, w.client.ID, o.provider),
 		rules:   cmp.Or(o.rules, testRules),
 		session: o.session,
 		server:  o.certificate("tls = { certificate = %q, key = %q }"),

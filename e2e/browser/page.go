@@ -194,25 +194,31 @@ func (p *Page) Language(accept string) {
 // Click clicks a link or a button and waits for the page that it leads to.
 func (p *Page) Click(name string) {
 	p.tb.Helper()
-	x, y := p.center(p.find(name, "link", "button"))
-	if err := p.navigate(chromedp.MouseClickXY(x, y)); err != nil {
-		p.tb.Fatalf("the page after a click on %q: %v\nthe page is %s and says\n%s", name, err, p.URL(), p.Text())
-	}
+	p.follow(name, p.find(name, "link", "button"))
 }
 
 // ClickFirst clicks the first link or button whose name begins with a prefix, and waits for
 // the page that it leads to.
 func (p *Page) ClickFirst(prefix string) {
 	p.tb.Helper()
-	var first string
+	var found []*accessibility.Node
 	p.wait(func() error {
-		for _, node := range p.elements([]string{"link", "button"}, func(name string) bool { return strings.HasPrefix(name, prefix) }) {
-			first = text(node.Name)
+		found = p.elements([]string{"link", "button"}, func(name string) bool { return strings.HasPrefix(name, prefix) })
+		if len(found) > 0 {
 			return nil
 		}
 		return fmt.Errorf("the page at %s has no link and no button whose name begins with %q; it says\n%s", p.URL(), prefix, p.Text())
 	})
-	p.Click(first)
+	p.follow(prefix, found[0].BackendDOMNodeID)
+}
+
+// follow clicks an element and waits for the page that it leads to.
+func (p *Page) follow(name string, element cdp.BackendNodeID) {
+	p.tb.Helper()
+	x, y := p.center(element)
+	if err := p.navigate(chromedp.MouseClickXY(x, y)); err != nil {
+		p.tb.Fatalf("the page after a click on %q: %v\nthe page is %s and says\n%s", name, err, p.URL(), p.Text())
+	}
 }
 
 // Toggle clicks what leads to no other page: a checkbox, a radio button, a disclosure.
