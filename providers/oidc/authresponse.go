@@ -51,8 +51,9 @@ func (p *Provider) RedeemCode(ctx context.Context, response providers.Authorizat
 }
 
 // checkResponse returns the code of an authorization response that answers the request
-// (RFC 6749, section 4.1.2; RFC 9207, section 2.4), before anything of it is used. The
-// issuer comes first, since a mix-up may bring the error of another provider too.
+// (RFC 6749, section 4.1.2; RFC 9207, section 2.4), before anything of it is used. State
+// and issuer come first, since the error may be that of another provider or request. The
+// caller has found the request by the state, so that it may be missing.
 func (p *Provider) checkResponse(m *metadata, response providers.AuthorizationResponse) (string, error) {
 	params := response.Params
 	for _, values := range params {

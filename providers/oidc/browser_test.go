@@ -366,6 +366,34 @@ func TestConsent(t *testing.T) {
 	}
 }
 
+// TestSignInAtOtherMakes: a provider that gives a refresh token without a consent
+// (Keycloak), and one that keeps the newest one of a person (Dex).
+func TestSignInAtOtherMakes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		change  func(*oidctest.Options)
+		consent bool
+		first   error // of the first token after the second sign-in
+	}{
+		{"as Keycloak", func(o *oidctest.Options) { o.TrustClients = true }, false, nil},
+		{"as Dex", func(o *oidctest.Options) { o.OneToken = true }, true, providers.ErrGone},
+	} {
+		op := startForBrowsers(t, tt.change)
+		p := newBrowserProvider(t, op.Issuer, nil)
+		browser, request := alice(t), newRequest()
+		request.Consent = tt.consent
+		first := signIn(t, p, request, browser).Identity
+		second := signIn(t, p, request, browser).Identity
+		if _, err := p.Revalidate(t.Context(), first); !errors.Is(err, tt.first) {
+			t.Errorf("%s: the first sign-in: %v, want %v", tt.name, err, tt.first)
+		}
+		if _, err := p.Revalidate(t.Context(), second); err != nil {
+			t.Errorf("%s: the second sign-in: %v", tt.name, err)
+		}
+	}
+}
+
 // TestPushedAuthorizationRequest: where the provider demands it, the parameters of the
 // request go there, with client authentication, and not through the browser.
 func TestPushedAuthorizationRequest(t *testing.T) {

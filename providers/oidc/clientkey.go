@@ -181,7 +181,7 @@ func (k *clientKey) assertion(cfg Config, m *metadata) (url.Values, error) {
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
 		"iss": cfg.ClientID, "sub": cfg.ClientID, "aud": audience, "jti": rand.Text(),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(assertionLifetime).Unix(),
+		"iat": now.Unix(), "nbf": now.Add(-clockSkew).Unix(), "exp": now.Add(assertionLifetime).Unix(),
 	})
 	if err != nil {
 		return nil, err
