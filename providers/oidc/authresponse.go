@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -99,17 +100,20 @@ func equal(a, b string) bool {
 
 // signedIn returns the identity in the token response to a code.
 func (p *Provider) signedIn(ctx context.Context, m *metadata, got tokens, request providers.AuthorizationRequest) (*providers.SignedIn, error) {
-	if got.id == "" {
+	switch {
+	case request.Nonce == "":
+		return nil, fmt.Errorf("%w: the authorization request has no nonce", providers.ErrRejected)
+	case got.id == "":
 		return nil, fmt.Errorf("%s gave no ID token for an authorization code", p.cfg.Issuer)
 	}
-	sets, err := p.readClaims(ctx, m, got)
+	sets, err := p.readClaims(ctx, m, got, request.Nonce)
+	if errors.Is(err, errWrongNonce) {
+		return nil, fmt.Errorf("%w: %w", providers.ErrRejected, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	claims := sets[0]
-	if nonce, _ := claims["nonce"].(string); !equal(nonce, request.Nonce) {
-		return nil, fmt.Errorf("%w: the nonce of the ID token is not that of the request", providers.ErrRejected)
-	}
+	claims := sets[0] // those of the ID token
 	id, err := p.mapper.identity(ctx, sets)
 	if err != nil {
 		return nil, err

@@ -22,12 +22,16 @@ const (
 // errInvalidToken means that a token is invalid. The wrapping error says why.
 var errInvalidToken = errors.New("token not accepted")
 
+// errWrongNonce means that a token does not answer the authorization request.
+var errWrongNonce = errors.New("its nonce is not that of the request")
+
 // requirements are what a valid ID token must fulfil.
 type requirements struct {
 	audience          []string      // aud must have one of them
 	authorizedParties []string      // allowed in azp
 	asPassword        bool          // a client sent it as a password; otherwise it came from the token endpoint
 	maxAge            time.Duration // since iat; 0 for any
+	nonce             string        // that of the authorization request; "" where there is none
 }
 
 // responseRequirements are those of an ID token in a token response.
@@ -83,8 +87,8 @@ func checkHeader(raw string, types []string) error {
 	return nil
 }
 
-// checkClaims refuses a token of another issuer, for another audience, or
-// outside of its time. Errors quote no claim: a claim may hold a secret, and
+// checkClaims refuses a token of another issuer, for another audience, outside of its
+// time, or with another nonce. Errors quote no claim: a claim may hold a secret, and
 // the token is one.
 func (v *verifier) checkClaims(claims claimSet, want requirements) error {
 	if iss, _ := claims["iss"].(string); iss != v.issuer {
@@ -98,6 +102,9 @@ func (v *verifier) checkClaims(claims claimSet, want requirements) error {
 	}
 	if err := claims.checkAudience(want); err != nil {
 		return err
+	}
+	if nonce, _ := claims["nonce"].(string); want.nonce != "" && !equal(nonce, want.nonce) {
+		return errWrongNonce
 	}
 	if !want.asPassword {
 		return nil

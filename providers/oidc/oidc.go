@@ -160,7 +160,7 @@ func (p *Provider) prove(ctx context.Context, login providers.Login, password pr
 	if err != nil {
 		return nil, p.probeAfter(ctx, err)
 	}
-	sets, err := p.readClaims(ctx, m, got)
+	sets, err := p.readClaims(ctx, m, got, "")
 	if err != nil {
 		return nil, providers.NotCounted(err) // the password is right, so the provider counted no failure
 	}
@@ -287,7 +287,7 @@ func (p *Provider) VerifyIDToken(ctx context.Context, token secret.Text) (*provi
 // identify returns the identity in a response to a refresh grant, without ACR and
 // AMR, which describe a login.
 func (p *Provider) identify(ctx context.Context, m *metadata, got tokens) (*providers.Identity, error) {
-	sets, err := p.readClaims(ctx, m, got)
+	sets, err := p.readClaims(ctx, m, got, "")
 	if err != nil {
 		return nil, err
 	}
@@ -296,11 +296,14 @@ func (p *Provider) identify(ctx context.Context, m *metadata, got tokens) (*prov
 
 // readClaims returns the claims of a token response: those of its ID token, and
 // those of userinfo as the userinfo key says. An ID token that does not verify
-// means unavailable, not rejected: the provider made it.
-func (p *Provider) readClaims(ctx context.Context, m *metadata, got tokens) (claimSets, error) {
+// means unavailable, not rejected: the provider made it. nonce is that of the
+// authorization request, "" where there was none.
+func (p *Provider) readClaims(ctx context.Context, m *metadata, got tokens, nonce string) (claimSets, error) {
 	var sets claimSets
 	if got.id != "" {
-		claims, err := p.verifier.verify(ctx, got.id, responseRequirements(p.cfg))
+		want := responseRequirements(p.cfg)
+		want.nonce = nonce
+		claims, err := p.verifier.verify(ctx, got.id, want)
 		if err != nil {
 			return nil, fmt.Errorf("verify the ID token of %s: %w", p.cfg.Issuer, err)
 		}
