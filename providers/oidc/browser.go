@@ -53,7 +53,8 @@ func (p *Provider) AuthorizationURL(ctx context.Context, request providers.Autho
 }
 
 // authorizationParams returns the parameters of an authorization request (RFC 6749,
-// section 4.1.1; RFC 7636, section 4.3; OpenID Connect Core 1.0, section 3.1.2.1).
+// section 4.1.1; RFC 7636, section 4.3; OpenID Connect Core 1.0, section 3.1.2.1). Consent
+// is asked for only where a refresh token is wanted, which is what it is for.
 func (p *Provider) authorizationParams(m *metadata, request providers.AuthorizationRequest) url.Values {
 	wantsRefreshToken := p.cfg.grants(grantRefresh)
 	params := url.Values{
@@ -67,7 +68,7 @@ func (p *Provider) authorizationParams(m *metadata, request providers.Authorizat
 		"code_challenge_method": {"S256"},
 	}
 	prompt := slices.Clone(p.cfg.Prompt)
-	if request.Consent && !slices.Contains(prompt, promptConsent) {
+	if request.Consent && wantsRefreshToken && !slices.Contains(prompt, promptConsent) {
 		prompt = append(prompt, promptConsent)
 	}
 	if maxAge := p.maxAge(request); maxAge > 0 {

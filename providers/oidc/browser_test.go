@@ -220,7 +220,7 @@ func TestAuthorizationRequest(t *testing.T) {
 		want     string // parameters after fixed
 	}{
 		{name: "plain", want: "scope=openid profile email offline_access state=st"},
-		{name: "no refresh tokens", change: func(c *oidc.Config) { c.Grants = []string{"browser"} }, want: "scope=openid profile email state=st"},
+		{name: "no refresh tokens", change: func(c *oidc.Config) { c.Grants = []string{"browser"} }, request: func(r *providers.AuthorizationRequest) { r.Consent = true }, want: "scope=openid profile email state=st"},
 		{name: "a provider without offline_access", metadata: map[string]any{"scopes_supported": []string{"openid"}}, want: "scope=openid profile email state=st"},
 		{
 			name:   "everything",
