@@ -43,7 +43,7 @@ func TestTwoTabs(t *testing.T) {
 		if got := b.get(target); got.Status != http.StatusSeeOther {
 			t.Errorf("%s: %d\n%s", target, got.Status, got.Body)
 		}
-		if got := b.get(target); got.Status != http.StatusBadRequest || !has(got, "after the back button") || !has(got, `href="/login"`) {
+		if got := b.get(target); got.Status != http.StatusBadRequest || !has(got, "after the back button") || !has(got, `href="/me"`) {
 			t.Errorf("the back button: %d\n%s", got.Status, got.Body)
 		}
 	}
@@ -95,11 +95,11 @@ func TestCallbackProblems(t *testing.T) {
 	}{
 		{"refused consent", &providers.AuthorizationError{Code: "access_denied"}, 403, "You were not signed in"},
 		{"an error of the provider", &providers.AuthorizationError{Code: "other"}, 400, "You were not signed in"},
-		{"the provider says that it is down", &providers.AuthorizationError{Code: "temporarily_unavailable"}, 503, "cannot be checked right now"},
+		{"the provider says that it is down", &providers.AuthorizationError{Code: "temporarily_unavailable"}, 503, "does not work right now"},
 		{"unknown, used or expired code", rejected, 401, "You were not signed in"},
 		{"refused by our configuration", providers.Reject(providers.RefusedByConfig, rejected), 403, "This account may not sign in here"},
 		{"disabled", providers.Reject(providers.Disabled, rejected), 401, "You were not signed in"},
-		{"the provider is down", fmt.Errorf("%w: canary-10.0.0.7", providers.ErrUnavailable), 503, "cannot be checked right now"},
+		{"the provider is down", fmt.Errorf("%w: canary-10.0.0.7", providers.ErrUnavailable), 503, "does not work right now"},
 		{"a bug", errors.New("canary-10.0.0.7"), 500, "Something went wrong"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,35 +17,45 @@ import (
 // problem is an error page: what happened, what to do, whom to ask.
 type problem struct {
 	status     int
-	key        string        // of the texts problem.KEY.title, .what, .do, and .button where the page has one
+	key        string        // of the texts problem.KEY.title, .what and .do
+	way        way           // where its button leads
 	allow      string        // the methods that the path has, of a 405
 	retryAfter time.Duration // 0 for none
 }
+
+// way says where the button of an error page leads.
+type way int
+
+const (
+	waySignIn way = iota // to the sign-in page
+	wayHome              // to the logins of a person who has a session, else to the sign-in page
+	wayAgain             // to the same page, if that is one to look at
+)
 
 // Error makes a problem an error, so that a handler can return one.
 func (p problem) Error() string { return strings.ReplaceAll(p.key, "_", " ") }
 
 var (
-	errNotFound        = problem{status: http.StatusNotFound, key: "not_found"}
+	errNotFound        = problem{status: http.StatusNotFound, key: "not_found", way: wayHome}
 	errUnknownProvider = problem{status: http.StatusNotFound, key: "unknown_provider"}
-	errMethod          = problem{status: http.StatusMethodNotAllowed, key: "method"}
-	errMalformed       = problem{status: http.StatusBadRequest, key: "malformed"}
-	errCrossOrigin     = problem{status: http.StatusForbidden, key: "cross_origin"}
+	errMethod          = problem{status: http.StatusMethodNotAllowed, key: "method", way: wayHome}
+	errMalformed       = problem{status: http.StatusBadRequest, key: "malformed", way: wayHome}
+	errCrossOrigin     = problem{status: http.StatusForbidden, key: "cross_origin", way: wayHome}
 
-	errSignInLost      = problem{status: http.StatusBadRequest, key: "sign_in_lost"}      // unknown, used, or of another browser
-	errSignInTooOld    = problem{status: http.StatusBadRequest, key: "sign_in_too_old"}   // older than signInTTL
-	errSignInMixedUp   = problem{status: http.StatusBadRequest, key: "sign_in_mixed_up"}  // answered at the callback of another provider
-	errSignInRefused   = problem{status: http.StatusUnauthorized, key: "sign_in_refused"} // such as a code that was used
+	errSignInLost      = problem{status: http.StatusBadRequest, key: "sign_in_lost", way: wayHome}    // unknown, used, or of another browser
+	errSignInTooOld    = problem{status: http.StatusBadRequest, key: "sign_in_too_old", way: wayHome} // older than signInTTL
+	errSignInMixedUp   = problem{status: http.StatusBadRequest, key: "sign_in_mixed_up"}              // answered at the callback of another provider
+	errSignInRefused   = problem{status: http.StatusUnauthorized, key: "sign_in_refused"}             // such as a code that was used
 	errConsentRefused  = problem{status: http.StatusForbidden, key: "consent_refused"}
 	errProviderRefused = problem{status: http.StatusBadRequest, key: "provider_refused"}
 
 	errRejected     = problem{status: http.StatusUnauthorized, key: "rejected"}
 	errNotAllowed   = problem{status: http.StatusForbidden, key: "not_allowed"}
 	errTooMany      = problem{status: http.StatusTooManyRequests, key: "too_many"}
-	errUnavailable  = problem{status: http.StatusServiceUnavailable, key: "unavailable", retryAfter: 10 * time.Second}
+	errUnavailable  = problem{status: http.StatusServiceUnavailable, key: "unavailable", way: wayAgain, retryAfter: 10 * time.Second}
 	errSessionEnded = problem{status: http.StatusUnauthorized, key: "session_ended"}
 	errNotFresh     = problem{status: http.StatusUnauthorized, key: "not_fresh"}
-	errInternal     = problem{status: http.StatusInternalServerError, key: "internal"}
+	errInternal     = problem{status: http.StatusInternalServerError, key: "internal", way: wayAgain}
 )
 
 // methodProblem returns the problem of a path without the method.
@@ -121,15 +131,26 @@ type problemView struct {
 	Contact  string // whom to ask
 }
 
-// problemPage returns the page of a problem. Its button leads to path.
-func (p *Pages) problemPage(v *Visit, found problem, path string) *Response {
+// problemPage returns the page of a problem, whose button leads to path.
+func (p *Pages) problemPage(v *Visit, found problem, button, path string) *Response {
 	text := func(part string) string { return v.text.get("problem." + found.key + "." + part) }
 	response := p.page(v, found.status, "problem", view{
 		Title: text("title"),
-		Data:  problemView{What: text("what"), Do: text("do"), Button: v.text.get("problem.button"), URL: path, Contact: p.Contact},
+		Data:  problemView{What: text("what"), Do: text("do"), Button: v.text.get(button), URL: path, Contact: p.Contact},
 	})
 	found.setHeader(response.Header)
 	return response
+}
+
+// wayOf returns the text and the path of a button.
+func (p *Pages) wayOf(v *Visit, to way) (button, path string) {
+	switch here := v.Request.URL.Path; {
+	case to == wayAgain && v.Request.Method == http.MethodGet && p.routes[here].methods[http.MethodGet] != nil:
+		return "problem.again", here
+	case to != waySignIn && !p.sessionToken(v.Request).IsZero():
+		return "me.title", p.routePath(routeMe)
+	}
+	return "problem.button", "/login"
 }
 
 // errorPage returns the response to a visit that failed.
@@ -137,7 +158,9 @@ func (p *Pages) errorPage(v *Visit, err error) *Response {
 	if needed, ok := errors.AsType[*signInNeeded](err); ok {
 		return p.askSignIn(v, needed)
 	}
-	return p.problemPage(v, problemOf(err), "/login")
+	found := problemOf(err)
+	button, path := p.wayOf(v, found.way)
+	return p.problemPage(v, found, button, path)
 }
 
 // Problem returns the page of an error of the server, such as an audit line that could not

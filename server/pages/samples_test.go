@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"os"
@@ -193,7 +194,7 @@ func TestSamples(t *testing.T) {
 	for lang, text := range languages {
 		for _, s := range samples {
 			name := s.name + "-" + lang
-			response := s.make(p, &Visit{ID: "01JDQK4W9ZT3F", Now: sampleNow, text: text})
+			response := s.make(p, &Visit{Request: httptest.NewRequest("GET", "/", nil), ID: "01JDQK4W9ZT3F", Now: sampleNow, text: text})
 			if len(response.Body) > maxPage {
 				t.Errorf("%s has %d bytes, more than %d", name, len(response.Body), maxPage)
 			}

@@ -61,7 +61,7 @@ func (p *Pages) askSignIn(v *Visit, needed *signInNeeded) *Response {
 		found, path = errNotFresh, p.signInAgainPath(to, needed.stale)
 	}
 	if v.Request.Method == http.MethodPost {
-		return p.problemPage(v, found, path)
+		return p.problemPage(v, found, "problem.button", path)
 	}
 	return redirect(path)
 }
