@@ -247,6 +247,7 @@ func TestWarnings(t *testing.T) {
 	grant := &directory{catches: true}
 	search := &directory{}
 	tokens := &directory{takes: []Kind{IDToken}}
+	refresh := &directory{takes: []Kind{RefreshToken}}
 	member := func(p Provider, name string, match ...string) Member {
 		cfg := Config{Name: name, Kind: "ldap", Prefix: pointer("")}
 		if len(match) > 0 {
@@ -268,6 +269,10 @@ func TestWarnings(t *testing.T) {
 		{"a wider match", []Member{member(grant, "a", "*@*.x"), member(search, "b", "*@sub.x")}, 1},
 		{"a match of one character", []Member{member(grant, "a", "?"), member(search, "b", "*")}, 0},
 		{"no passwords after it", []Member{member(grant, "a"), member(tokens, "b")}, 0},
+		{"refresh tokens first", []Member{member(refresh, "a"), member(search, "b")}, 1},
+		{"refresh tokens last", []Member{member(search, "a"), member(refresh, "b")}, 0},
+		{"refresh tokens with a match", []Member{member(refresh, "a", "*@x"), member(search, "b")}, 0},
+		{"refresh tokens before ID tokens", []Member{member(refresh, "a"), member(tokens, "b")}, 0},
 		{"one warning each", []Member{member(grant, "a"), member(grant, "b"), member(search, "c")}, 2},
 	} {
 		if got := chainOf(t, newThrottle(t), test.members...).Warnings(); len(got) != test.want {

@@ -51,6 +51,11 @@ func (c *Chain) AuthorizationURL(ctx context.Context, provider string, request A
 	return to, m.recordAnswer(err)
 }
 
+// browserSlots stands for a login name where sign-ins with a browser acquire their slots: they
+// have a quarter of all, so that a provider that hangs leaves room for passwords. No login
+// name has a NUL.
+const browserSlots = "\x00browser"
+
 // SignIn redeems the code of an authorization response at that provider, and applies to
 // the identity the checks of every login. Method is [MethodBrowser]; AuthTime is the
 // provider's, else now. The error is an [*AuthorizationError], or wraps ErrRejected,
@@ -65,10 +70,10 @@ func (c *Chain) SignIn(ctx context.Context, provider string, response Authorizat
 	if err != nil {
 		return nil, err
 	}
-	if err := c.logins.enter(""); err != nil {
+	if err := c.logins.enter(browserSlots); err != nil {
 		return nil, err
 	}
-	defer c.logins.leave("")
+	defer c.logins.leave(browserSlots)
 	var signedIn SignedIn
 	signedIn.Identity, err = c.logins.doAlone(ctx, time.Now().Add(chainLimit), func(ctx context.Context) (*Identity, error) {
 		found, err := c.redeemCode(ctx, m, response)

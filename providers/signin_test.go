@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,9 @@ func (p *openIDProvider) SignsIn() bool { return !p.without }
 func (p *openIDProvider) Label() string { return p.label }
 
 func (p *openIDProvider) request(ctx context.Context) error {
+	p.mu.Lock()
 	p.requests++
+	p.mu.Unlock()
 	select {
 	case <-time.After(p.slow):
 		return p.err
@@ -196,6 +199,30 @@ func TestSignInIsBounded(t *testing.T) {
 		if _, err := c.SignIn(t.Context(), "sso", AuthorizationResponse{}); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("SignIn after Close = %v, want ErrUnavailable", err)
 		}
+	})
+}
+
+// TestSignInsLeaveRoom: sign-ins at a provider that hangs leave slots to passwords.
+func TestSignInsLeaveRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sso := &openIDProvider{slow: time.Hour}
+		c := chainOf(t, newThrottle(t), Member{&directory{accounts: bob()}, Config{Name: "corp", Kind: "ldap", Prefix: pointer("")}}, Member{sso, Config{Name: "sso", Kind: "oidc", Prefix: pointer("")}})
+		var all sync.WaitGroup
+		for range maxLogins {
+			all.Go(func() {
+				if _, err := c.SignIn(t.Context(), "sso", AuthorizationResponse{}); !errors.Is(err, ErrUnavailable) {
+					t.Errorf("SignIn = %v, want ErrUnavailable", err)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := c.Stats().Logins; n != maxLoginsOfName {
+			t.Errorf("%d sign-ins are in progress, want %d", n, maxLoginsOfName)
+		}
+		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
+			t.Errorf("a password meanwhile = %s, want 200", got)
+		}
+		all.Wait()
 	})
 }
 

@@ -92,8 +92,13 @@ func (c *Chain) Warnings() []string {
 
 // shadows returns a warning where m keeps every password from a later provider, else "".
 func (m *member) shadows(later *member) string {
-	if m.catchAll != nil && m.catchAll.CatchesAll() && m.accepts(Password) && later.accepts(Password) && m.match.covers(later.match) {
+	switch {
+	case !later.accepts(Password) || !m.match.covers(later.match):
+	case m.catchAll != nil && m.catchAll.CatchesAll() && m.accepts(Password):
 		return fmt.Sprintf("no password ever reaches provider %q: %q comes before it, cannot know which names are not its own, and so answers for all of them; give %q a match, or put it last",
+			later.config.Name, m.config.Name, m.config.Name)
+	case m.accepts(RefreshToken) && !m.accepts(Password) && m.logins == nil:
+		return fmt.Sprintf("no password of docker login ever reaches provider %q: %q comes before it and takes refresh tokens but no passwords, so that each password is sent there as a refresh token; put %q last, or give it a match",
 			later.config.Name, m.config.Name, m.config.Name)
 	}
 	return ""
