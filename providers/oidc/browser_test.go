@@ -367,7 +367,8 @@ func TestConsent(t *testing.T) {
 }
 
 // TestSignInAtOtherMakes: a provider that gives a refresh token without a consent
-// (Keycloak), and one that keeps the newest one of a person (Dex).
+// (Keycloak), one that keeps the newest one of a person (Dex), and one that has groups at
+// userinfo alone (Okta).
 func TestSignInAtOtherMakes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -378,6 +379,7 @@ func TestSignInAtOtherMakes(t *testing.T) {
 	}{
 		{"as Keycloak", func(o *oidctest.Options) { o.TrustClients = true }, false, nil},
 		{"as Dex", func(o *oidctest.Options) { o.OneToken = true }, true, providers.ErrGone},
+		{"as Okta", func(o *oidctest.Options) { o.ThinIDToken = true }, true, nil},
 	} {
 		op := startForBrowsers(t, tt.change)
 		p := newBrowserProvider(t, op.Issuer, nil)
@@ -385,6 +387,9 @@ func TestSignInAtOtherMakes(t *testing.T) {
 		request.Consent = tt.consent
 		first := signIn(t, p, request, browser).Identity
 		second := signIn(t, p, request, browser).Identity
+		if !cmp.Equal(second.Groups, []string{"devs", "ops"}) {
+			t.Errorf("%s: groups %q", tt.name, second.Groups)
+		}
 		if _, err := p.Revalidate(t.Context(), first); !errors.Is(err, tt.first) {
 			t.Errorf("%s: the first sign-in: %v, want %v", tt.name, err, tt.first)
 		}
@@ -575,6 +580,35 @@ func TestCodeOfAnother(t *testing.T) {
 		if n := op.LiveRefreshTokens("alice"); n != 0 {
 			t.Errorf("%s: %d refresh tokens are left", tt.name, n)
 		}
+	}
+}
+
+// TestCodeDuringOutage: a provider that is down, or that refuses our client, has refused
+// no person, and the code is good afterwards.
+func TestCodeDuringOutage(t *testing.T) {
+	t.Parallel()
+	op := startForBrowsers(t, nil)
+	p := newBrowserProvider(t, op.Issuer, func(c *oidc.Config) { c.Timeout = time.Second })
+	wrong := newBrowserProvider(t, op.Issuer, func(c *oidc.Config) { c.ClientSecret = secret.New("wrong") })
+	request := newRequest()
+	back := alice(t).SignIn(authorize(t, p, request))
+	if _, err := redeem(t.Context(), wrong, request, back); !isUnavailable(err) || providers.KeyOf(err) != "client_secret" {
+		t.Errorf("a wrong client secret: %v, key %q, want unavailable for client_secret", err, providers.KeyOf(err))
+	}
+	if _, err := redeem(t.Context(), newBrowserProvider(t, "http://127.0.0.1:1", nil), request, back); !isUnavailable(err) {
+		t.Errorf("no discovery: %v, want unavailable", err)
+	}
+	op.Fail("token", http.StatusServiceUnavailable, `{"error":"invalid_grant"}`, 1)
+	if _, err := redeem(t.Context(), p, request, back); !isUnavailable(err) {
+		t.Errorf("503: %v, want unavailable", err)
+	}
+	op.Down()
+	if _, err := redeem(t.Context(), p, request, back); !isUnavailable(err) {
+		t.Errorf("down: %v, want unavailable", err)
+	}
+	op.Up()
+	if _, err := redeem(t.Context(), p, request, back); err != nil {
+		t.Errorf("up again: %v", err)
 	}
 }
 
