@@ -320,7 +320,7 @@ func TestHasProviderToken(t *testing.T) {
 	s := newCluster(t, 1, session.Config{})
 	defer s.close()
 	for provider, want := range map[string]bool{"corp": false, "file": false, "sso": true} {
-		if got := s.logInBrowser(provider, "alice").HasProviderToken(); got != want {
+		if got := s.logInBrowser(provider, "alice of "+provider).HasProviderToken(); got != want {
 			t.Errorf("at %s: %v, want %v", provider, got, want)
 		}
 	}
