@@ -99,3 +99,13 @@ func TestLogo(t *testing.T) {
 		})
 	}
 }
+
+// Each class of the stylesheet is one of a template.
+func TestClassesAreUsed(t *testing.T) {
+	templates := readSources(t)
+	for _, found := range regexp.MustCompile(`\.([a-z][a-z-]+)[^{};]*\{`).FindAllStringSubmatch(styleSource, -1) {
+		if !regexp.MustCompile(`[" }]` + found[1] + `[" {]`).MatchString(templates) {
+			t.Errorf("no template has the class %s", found[1])
+		}
+	}
+}

@@ -9,9 +9,12 @@ import (
 	"shorepass/session"
 )
 
-// loginsPerPage bounds the list of logins: a machine may log in a thousand times, and a page
-// stays small.
-const loginsPerPage = 15
+// Bounds of the lists of logins: a machine may log in a thousand times, and a page stays
+// small.
+const (
+	loginsPerPage = 15
+	endedShown    = 5
+)
 
 // meView is the data of me.html.
 type meView struct {
@@ -81,7 +84,7 @@ func (p *Pages) listLogins(v *Visit, data *meView, all *session.PersonSessions, 
 		data.Unlisted = all.LiveCount - len(live)
 	}
 	data.Count = all.LiveCount
-	data.Ended, data.EndedMore = views(all.Ended[:min(len(all.Ended), loginsPerPage)]), len(all.Ended) > loginsPerPage
+	data.Ended, data.EndedMore = views(all.Ended[:min(len(all.Ended), endedShown)]), len(all.Ended) > endedShown
 }
 
 // isUnchecked reports whether the person's OpenID provider gave no refresh token with which

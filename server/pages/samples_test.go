@@ -127,7 +127,7 @@ func sampleMe(p *Pages, v *Visit) *Response {
 // sampleMeView has that many logins.
 func (p *Pages) sampleMeView(v *Visit, logins int) meView {
 	data := meView{Provider: "Corporate account", Services: p.serviceViews(), Count: logins, Contact: p.Contact}
-	all := sampleSessions(logins + 3)
+	all := sampleSessions(logins + endedShown)
 	for i := range all {
 		l := p.login(v.text, &all[i], &all[0], v.Now)
 		l.New = i == 1 || i == 2
@@ -140,7 +140,7 @@ func (p *Pages) sampleMeView(v *Visit, logins int) meView {
 	return data
 }
 
-// sampleSessions returns sessions of every kind, of which the last three have ended.
+// sampleSessions returns sessions of every kind, of which the last have ended.
 func sampleSessions(n int) []session.Session {
 	clients := []session.Client{
 		{Address: netip.MustParseAddr("10.20.30.40"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
@@ -166,7 +166,7 @@ func sampleSessions(n int) []session.Session {
 		if i == 4 {
 			s.Reason = session.ReasonEnded
 		}
-		if i >= n-3 {
+		if i >= n-endedShown {
 			s.Ended = sampleNow.Add(-time.Duration(i) * time.Hour)
 			s.Reason = []session.Reason{session.ReasonRevoked, session.ReasonStamp, session.ReasonPerPerson}[i%3]
 			s.By = "operator@corp.example"
