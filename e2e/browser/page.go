@@ -73,10 +73,15 @@ func (p *Page) Back() {
 	call(p, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: to.ID})
 	// A page that the browser has kept does not load again.
 	p.wait(func() error {
-		if now := call(p, page.GetNavigationHistory, cdp.Empty{}); now.CurrentIndex == history.CurrentIndex || evaluate[string](p, `document.readyState`) != "complete" {
-			return fmt.Errorf("the browser does not come back to %s", to.URL)
+		now, err := attempt(p, page.GetNavigationHistory, cdp.Empty{})
+		if err != nil {
+			return err
 		}
-		return nil
+		state, err := value[string](p, `document.readyState`)
+		if err == nil && (now.CurrentIndex == history.CurrentIndex || state != "complete") {
+			err = fmt.Errorf("the browser does not come back to %s", to.URL)
+		}
+		return err
 	})
 }
 
@@ -105,13 +110,19 @@ func (p *Page) Status() int {
 // URL returns the URL of the page.
 func (p *Page) URL() string {
 	p.tb.Helper()
-	return evaluate[string](p, `document.location.href`)
+	return evaluate[string](p, pageURL)
 }
+
+// Expressions for the URL and the visible text of a page.
+const (
+	pageURL  = `document.location.href`
+	pageText = `document.body ? document.body.innerText : ""`
+)
 
 // Text returns the visible text of the page, each run of blanks as one.
 func (p *Page) Text() string {
 	p.tb.Helper()
-	return strings.Join(strings.Fields(evaluate[string](p, `document.body ? document.body.innerText : ""`)), " ")
+	return strings.Join(strings.Fields(evaluate[string](p, pageText)), " ")
 }
 
 // Texts returns the visible text of every element that a CSS selector matches.
@@ -124,10 +135,14 @@ func (p *Page) Texts(selector string) []string {
 func (p *Page) See(texts ...string) {
 	p.tb.Helper()
 	p.wait(func() error {
-		visible := p.Text()
+		visible, err := value[string](p, pageText)
+		if err != nil {
+			return err
+		}
+		visible = strings.Join(strings.Fields(visible), " ")
 		for _, text := range texts {
 			if !strings.Contains(visible, text) {
-				return fmt.Errorf("the page at %s does not say %q; it says\n%s", p.URL(), text, visible)
+				return fmt.Errorf("the page does not say %q; it says\n%s", text, visible)
 			}
 		}
 		return nil
@@ -146,10 +161,11 @@ func (p *Page) Miss(text string) {
 func (p *Page) AwaitURL(prefix string) {
 	p.tb.Helper()
 	p.wait(func() error {
-		if url := p.URL(); !strings.HasPrefix(url, prefix) {
-			return fmt.Errorf("the page is %s, want %s; it says\n%s", url, prefix, p.Text())
+		url, err := value[string](p, pageURL)
+		if err == nil && !strings.HasPrefix(url, prefix) {
+			err = fmt.Errorf("the page is %s, want %s", url, prefix)
 		}
-		return nil
+		return err
 	})
 }
 
@@ -202,12 +218,12 @@ func (p *Page) Click(name string) {
 func (p *Page) ClickFirst(prefix string) {
 	p.tb.Helper()
 	var found []*accessibility.Node
-	p.wait(func() error {
-		found = p.elements([]string{"link", "button"}, func(name string) bool { return strings.HasPrefix(name, prefix) })
-		if len(found) > 0 {
-			return nil
+	p.wait(func() (err error) {
+		found, err = p.elements([]string{"link", "button"}, func(name string) bool { return strings.HasPrefix(name, prefix) })
+		if err == nil && len(found) == 0 {
+			err = fmt.Errorf("the page has no link and no button whose name begins with %q", prefix)
 		}
-		return fmt.Errorf("the page at %s has no link and no button whose name begins with %q; it says\n%s", p.URL(), prefix, p.Text())
+		return err
 	})
 	p.follow(prefix, found[0].BackendDOMNodeID)
 }
@@ -258,38 +274,38 @@ func (p *Page) Choose(name, option string) {
 // roles if there are any.
 func (p *Page) Has(name string, roles ...string) bool {
 	p.tb.Helper()
-	return len(p.named(name, roles)) > 0
+	found, err := p.elements(roles, func(n string) bool { return n == name })
+	if err != nil {
+		p.tb.Fatalf("look for %q: %v", name, err)
+	}
+	return len(found) > 0
 }
 
 // find waits for the one element of an accessible name that has one of the roles.
 func (p *Page) find(name string, roles ...string) cdp.BackendNodeID {
 	p.tb.Helper()
 	var found []*accessibility.Node
-	p.wait(func() error {
-		found = p.named(name, roles)
-		if len(found) == 1 {
-			return nil
+	p.wait(func() (err error) {
+		found, err = p.elements(roles, func(n string) bool { return n == name })
+		if err == nil && len(found) != 1 {
+			err = fmt.Errorf("the page has %d %s named %q, want one", len(found), strings.Join(roles, " or "), name)
 		}
-		return fmt.Errorf("the page at %s has %d %s named %q, want one; it says\n%s", p.URL(), len(found), strings.Join(roles, " or "), name, p.Text())
+		return err
 	})
 	return found[0].BackendDOMNodeID
 }
 
-// named returns the elements of an accessible name that have one of the roles.
-func (p *Page) named(name string, roles []string) []*accessibility.Node {
-	p.tb.Helper()
-	return p.elements(roles, func(n string) bool { return n == name })
-}
-
 // elements returns the accessible elements that have one of the roles, any if there are
 // none, and a name that matches.
-func (p *Page) elements(roles []string, matches func(name string) bool) []*accessibility.Node {
-	p.tb.Helper()
-	root := call(p, dom.GetDocument, dom.GetDocumentParams{}).Root
-	all := call(p, accessibility.QueryAXTree, accessibility.QueryAXTreeParams{BackendNodeID: root.BackendNodeID}).Nodes
-	return slices.DeleteFunc(all, func(n *accessibility.Node) bool {
+func (p *Page) elements(roles []string, matches func(name string) bool) ([]*accessibility.Node, error) {
+	document, err := attempt(p, dom.GetDocument, dom.GetDocumentParams{})
+	if err != nil {
+		return nil, err
+	}
+	all, err := attempt(p, accessibility.QueryAXTree, accessibility.QueryAXTreeParams{BackendNodeID: document.Root.BackendNodeID})
+	return slices.DeleteFunc(all.Nodes, func(n *accessibility.Node) bool {
 		return n.Ignored || len(roles) > 0 && !slices.Contains(roles, text(n.Role)) || !matches(text(n.Name))
-	})
+	}), err
 }
 
 // text returns the text of a property of an accessible element.
@@ -313,7 +329,8 @@ func (p *Page) center(node cdp.BackendNodeID) (x, y float64) {
 	return (q[0] + q[4]) / 2, (q[1] + q[5]) / 2
 }
 
-// wait polls ready until it returns nil.
+// wait polls ready until it returns nil. An error of the browser, as at the moment at which
+// one page follows another, is polled again too.
 func (p *Page) wait(ready func() error) {
 	p.tb.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
@@ -322,7 +339,7 @@ func (p *Page) wait(ready func() error) {
 			return
 		}
 		if time.Now().After(deadline) {
-			p.tb.Fatal(err)
+			p.tb.Fatalf("%v\nthe page is %s and says\n%s", err, p.URL(), p.Text())
 		}
 	}
 }
@@ -334,27 +351,37 @@ func (p *Page) do(steps ...chromedp.Action[chromedp.Void]) error {
 	return chromedp.Do(ctx, steps...)
 }
 
-// call runs a command of the DevTools protocol.
-func call[P, R any](p *Page, command cdp.Command[P, R], params P) R {
-	p.tb.Helper()
+// attempt runs a command of the DevTools protocol.
+func attempt[P, R any](p *Page, command cdp.Command[P, R], params P) (R, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, limit)
 	defer cancel()
-	result, err := chromedp.Call(ctx, command, params)
+	return chromedp.Call(ctx, command, params)
+}
+
+// call is attempt for a command that must not fail.
+func call[P, R any](p *Page, command cdp.Command[P, R], params P) R {
+	p.tb.Helper()
+	result, err := attempt(p, command, params)
 	if err != nil {
 		p.tb.Fatalf("%s: %v", command.Method, err)
 	}
 	return result
 }
 
-// evaluate returns the value of an expression, which may be a promise. It does so where
-// scripts are off, too.
-func evaluate[T any](p *Page, expression string) T {
-	p.tb.Helper()
+// value returns the value of an expression, which may be a promise. It does so where scripts
+// are off, too.
+func value[T any](p *Page, expression string) (T, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, limit)
 	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+}
+
+// evaluate is value for an expression that must not fail.
+func evaluate[T any](p *Page, expression string) T {
+	p.tb.Helper()
+	result, err := value[T](p, expression)
 	if err != nil {
 		p.tb.Fatalf("evaluate %.60s: %v", expression, err)
 	}
-	return value
+	return result
 }
