@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,6 +14,7 @@ import (
 	"shorepass/registry"
 	"shorepass/server"
 	"shorepass/server/pages"
+	"shorepass/session"
 )
 
 // withPages gives the harness pages, for people of a provider with the grant browser too.
@@ -20,7 +23,7 @@ func (h *harness) withPages(t *testing.T) *harness {
 	var err error
 	h.generation.Services = []registry.Service{{Name: "blue", Hosts: []string{"blue.corp.example"}}}
 	h.generation.Config.PublicURLs = []string{h.URL}
-	h.generation.PageConfig = pages.Config{}.WithDefaults()
+	h.generation.PageConfig, h.generation.SessionConfig = pages.Config{}.WithDefaults(), session.Config{}.WithDefaults()
 	local := providers.Member{Provider: h.local, Config: providers.Config{Name: "local", Kind: "file"}.WithDefaults()}
 	sso := providers.Member{Provider: browserProvider{Provider: h.local}, Config: providers.Config{Name: "sso", Kind: "oidc", Prefix: new("sso:"), Match: []string{"*@sso"}}.WithDefaults()}
 	h.generation.Chain, err = providers.NewChain([]providers.Member{local, sso}, providertest.NewThrottle(), providers.Options{Log: slog.New(slog.DiscardHandler)})
@@ -142,5 +145,90 @@ func TestPagesOverHTTP(t *testing.T) {
 	h.reload(t)
 	if got := get("/login"); got.status != 404 || got.json == nil {
 		t.Errorf("without hosts /login: %d %s, want 404 and no page", got.status, got.body)
+	}
+}
+
+// TestPagesStory: a person signs in, logs docker in, makes a token, ends it and logs out.
+// Each act is one audit line that names its sessions, and none has a secret.
+func TestPagesStory(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).withPages(t)
+	var cookie *http.Cookie
+	act := func(path string, form url.Values, status int) (answer, map[string]any) {
+		t.Helper()
+		req := h.formRequest(t, path, form)
+		if cookie != nil {
+			req.AddCookie(cookie)
+		}
+		got := h.do(t, req)
+		if got.status != status {
+			t.Fatalf("POST %s: %d, want %d\n%s", path, got.status, status, got.body)
+		}
+		return got, h.audit.last(t)
+	}
+	secretIn := func(text, kind string) string {
+		t.Helper()
+		found := regexp.MustCompile(kind + `[0-9A-Za-z]{49}`).FindString(text)
+		if found == "" {
+			t.Fatalf("there is no %s in\n%s", kind, text)
+		}
+		return found
+	}
+	field := func(line map[string]any, names ...string) string {
+		var all []string
+		for _, name := range names {
+			all = append(all, fmt.Sprint(line[name]))
+		}
+		return strings.Join(all, " ")
+	}
+
+	got, line := act("/login", url.Values{"login": {"alice"}, "password": {password}}, 303)
+	for _, c := range (&http.Response{Header: got.header}).Cookies() {
+		if strings.HasPrefix(c.Value, "sp_w_") {
+			cookie = c
+		}
+	}
+	browser := line["session"]
+	if cookie == nil || field(line, "action", "user", "method", "amr", "token_type") != "sign_in alice browser [pwd] <nil>" {
+		t.Fatalf("the sign-in: cookie %v, line %v", cookie, line)
+	}
+
+	got, line = act("/me/one-time", url.Values{"service": {"blue"}}, 200)
+	oneTime := secretIn(got.body, "sp_o_")
+	if line["session"] != browser || field(line, "action", "service", "token_type") != "one_time_password blue browser" {
+		t.Errorf("the one-time password: %v", line)
+	}
+	login := h.get(t, "service=blue&offline_token=true&client_id=docker", "alice", oneTime)
+	if line = h.audit.last(t); login.status != 200 || login.json["refresh_token"] == nil || field(line, "method", "amr") != "browser [pwd]" {
+		t.Errorf("the docker login: %d %s\n%v", login.status, login.body, line)
+	}
+
+	got, line = act("/me/new-token", url.Values{"name": {"laptop"}, "pull": {"on"}, "lifetime": {"7d"}}, 200)
+	pat := secretIn(got.body, "sp_p_")
+	target, _ := line["target"].(map[string]any)
+	if line["session"] != browser || line["action"] != "personal_access_token" || target["user"] != "alice" {
+		t.Errorf("the personal access token: %v", line)
+	}
+	if got := h.get(t, "service=blue&scope=repository:team-blue/app:pull,push", "alice", pat); got.access(t)[0] != "repository:team-blue/app:pull" {
+		t.Errorf("the token is good for %v", got.access(t))
+	}
+	_, line = act("/me/revoke", url.Values{"session": {target["session"].(string)}}, 303)
+	if field(line, "action", "ended", "token_type") != "revoke 1 browser" || field(line["target"].(map[string]any), "session") != target["session"] {
+		t.Errorf("the revocation: %v", line)
+	}
+	if got := h.get(t, "service=blue", "alice", pat); got.status != 401 {
+		t.Errorf("the revoked token: %d", got.status)
+	}
+
+	_, line = act("/logout", url.Values{}, 200)
+	if line["session"] != browser || field(line, "action", "ended") != "sign_out 1" {
+		t.Errorf("the logout: %v", line)
+	}
+	if _, line = act("/me/one-time", url.Values{"service": {"blue"}}, 401); line["action"] == "one_time_password" && line["status"] == 200 {
+		t.Errorf("a one-time password after the logout: %v", line)
+	}
+	for _, secret := range []string{password, cookie.Value, oneTime, pat} {
+		if strings.Contains(h.audit.text.String(), secret) {
+			t.Errorf("the audit log has the secret %s…", secret[:5])
+		}
 	}
 }
