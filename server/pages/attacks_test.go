@@ -150,7 +150,7 @@ func TestAttacks(t *testing.T) {
 		},
 		"a provider's cookie that was set by a neighbour": func(a *attack) {
 			a.victim.header.Set("Cookie", `__Host-shorepass-provider=lab"evil`)
-			if got := a.victim.get("/login"); got.Status != http.StatusOK || has(got, "evil") || has(got, "last used") {
+			if got := a.victim.get("/login"); got.Status != http.StatusOK || has(got, "evil") || has(got, english.get("sign_in.last")) {
 				a.Errorf("%d\n%s", got.Status, got.Body)
 			}
 		},

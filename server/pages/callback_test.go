@@ -30,7 +30,7 @@ func TestCallback(t *testing.T) {
 	if live := sessions.live(); len(live) != 1 || live[0].ID != b.visit.Record.Session.ID || len(b.signIns()) != 0 {
 		t.Errorf("sessions %v, cookies %v", live, b.cookies)
 	}
-	if page := string(b.get("/login").Body); strings.Index(page, "The Lab") > strings.Index(page, "Corp SSO") || !strings.Contains(page, "You used this last time") {
+	if page := string(b.get("/login").Body); strings.Index(page, "The Lab") > strings.Index(page, "Corp SSO") || !strings.Contains(page, english.get("sign_in.last")) {
 		t.Errorf("the last choice does not come first:\n%s", page)
 	}
 }
