@@ -137,8 +137,15 @@ func (p *Provider) signedIn(ctx context.Context, m *metadata, got tokens, reques
 			p.warnIfNoRefreshToken(m, got)
 		}
 	}
-	needsConsent := p.cfg.grants(grantRefresh) && got.refresh == "" && !request.Consent && !slices.Contains(p.cfg.Prompt, promptConsent)
+	needsConsent := got.refresh == "" && !request.Consent && p.mayNeedConsent(m)
 	return &providers.SignedIn{Identity: id, SID: claims.sid(), NeedsConsent: needsConsent}, nil
+}
+
+// mayNeedConsent reports whether the provider may give the refresh token that is wanted only
+// together with consent, as it may for the scope offline_access (OpenID Connect Core 1.0,
+// section 11) and as Google does. Where prompt has consent, it was asked for already.
+func (p *Provider) mayNeedConsent(m *metadata) bool {
+	return p.cfg.grants(grantRefresh) && !slices.Contains(p.cfg.Prompt, promptConsent) && (m.asksOfflineAccess(p.cfg) || p.cfg.Issuer == googleIssuer)
 }
 
 // maxSID bounds a sid claim, in bytes.

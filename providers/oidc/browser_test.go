@@ -399,6 +399,36 @@ func TestSignInAtOtherMakes(t *testing.T) {
 	}
 }
 
+// TestNeedsConsent: a second request is made only where consent can bring a refresh token.
+func TestNeedsConsent(t *testing.T) {
+	t.Parallel()
+	i := oidctest.NewIssuer(t)
+	for _, tt := range []struct {
+		name   string
+		change func(*oidc.Config)
+		scopes []string
+		want   bool
+	}{
+		{"offline_access is requested", func(*oidc.Config) {}, []string{"openid", "offline_access"}, true},
+		{"the provider has no such scope", func(*oidc.Config) {}, []string{"openid"}, false},
+		{"no refresh token is wanted", func(c *oidc.Config) { c.Grants = []string{"browser"} }, []string{"openid", "offline_access"}, false},
+		{"consent was asked for", func(c *oidc.Config) { c.Prompt = []string{"consent"} }, []string{"openid", "offline_access"}, false},
+	} {
+		i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"scopes_supported": tt.scopes})))
+		p := newBrowserProvider(t, i.URL, func(c *oidc.Config) {
+			c.Users.Claim, c.Groups.Claim, c.Userinfo = "sub", "", "never"
+			tt.change(c)
+		})
+		request := newRequest()
+		token := i.IDToken(map[string]any{"aud": "page", "nonce": request.Nonce})
+		i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": token}))
+		got, err := p.RedeemCode(t.Context(), providers.AuthorizationResponse{Request: request, Params: url.Values{"code": {"c"}}})
+		if err != nil || got.NeedsConsent != tt.want {
+			t.Errorf("%s: NeedsConsent = %+v, %v, want %t", tt.name, got, err, tt.want)
+		}
+	}
+}
+
 // TestPushedAuthorizationRequest: where the provider demands it, the parameters of the
 // request go there, with client authentication, and not through the browser.
 func TestPushedAuthorizationRequest(t *testing.T) {
