@@ -130,7 +130,7 @@ func (c Config) WithDefaults() Config {
 		c.ExplainDenials = new(true)
 	}
 	if c.Contact == "" {
-		c.Contact = "the operators of this registry"
+		c.Contact = defaultContact
 	}
 	if c.LogLevel == "" {
 		c.LogLevel = "info"
@@ -255,6 +255,10 @@ func (c Config) validateOperators(fault func(key, problem string)) {
 		}
 	}
 }
+
+// defaultContact is the Contact of a configuration without one. Pages say it in the person's
+// language.
+const defaultContact = "the operators of this registry"
 
 // maxContact bounds Config.Contact, in bytes: it is part of a sentence in a terminal.
 const maxContact = 200

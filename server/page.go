@@ -28,8 +28,12 @@ func (s *Server) newPages(gen *Generation) error {
 	if err != nil || len(services) == 0 {
 		return nil
 	}
+	contact := gen.Config.Contact
+	if contact == defaultContact {
+		contact = "" // pages have it in the person's language
+	}
 	gen.pages, err = pages.New(pages.Options{
-		Config: gen.PageConfig, Origin: origin, Origins: originsOf(gen.Config.PublicURLs), Contact: gen.Config.Contact, Services: services,
+		Config: gen.PageConfig, Origin: origin, Origins: originsOf(gen.Config.PublicURLs), Contact: contact, Services: services,
 		Providers: gen.Chain, Sessions: s.sessions, Admin: s.admin, Policy: gen.Policy, Session: gen.SessionConfig,
 	})
 	if err != nil {

@@ -32,7 +32,6 @@ type meView struct {
 	JustEnded string      // that the person ended some a moment ago; empty otherwise
 	HasStamp  bool        // the provider tells when the password changes
 	Rights    *rightsView // nil for none
-	Contact   string
 }
 
 // serviceView is a service that a person can log in to.
@@ -55,7 +54,7 @@ func (p *Pages) showMe(ctx context.Context, v *Visit) (*Response, error) {
 	data := meView{
 		Provider: p.label(web.Identity.Provider), Services: p.serviceViews(), Unchecked: p.unchecked(v.text, web),
 		HasStamp: web.Identity.Stamp != "", JustEnded: v.text.justEnded(all.Ended, web.Identity.User, v.Now),
-		Rights: p.viewRights(v.text, p.rights(web.Identity)), Contact: p.Contact,
+		Rights: p.viewRights(v.text, p.rights(web.Identity)),
 	}
 	if !web.Fresh(v.Now) {
 		data.SignIn = p.signInAgainPath(routeMe, web)

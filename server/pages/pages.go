@@ -71,7 +71,7 @@ type Options struct {
 	Config    Config
 	Origin    *url.URL // the first of server.public_urls, at which alone the pages are
 	Origins   []string // of all of server.public_urls: trusted by the cross-origin protection
-	Contact   string   // whom people ask
+	Contact   string   // whom people ask; empty for the operators, in the language of the page
 	Services  []Service
 	Providers Providers
 	Sessions  Sessions

@@ -128,7 +128,6 @@ type problemView struct {
 	What, Do string // sentences
 	Button   string // text of the link to URL
 	URL      string // a path of the pages
-	Contact  string // whom to ask
 }
 
 // problemPage returns the page of a problem, whose button leads to path.
@@ -136,7 +135,7 @@ func (p *Pages) problemPage(v *Visit, found problem, button, path string) *Respo
 	text := func(part string) string { return v.text.get("problem." + found.key + "." + part) }
 	response := p.page(v, found.status, "problem", view{
 		Title: text("title"),
-		Data:  problemView{What: text("what"), Do: text("do"), Button: v.text.get(button), URL: path, Contact: p.Contact},
+		Data:  problemView{What: text("what"), Do: text("do"), Button: v.text.get(button), URL: path},
 	})
 	found.setHeader(response.Header)
 	return response

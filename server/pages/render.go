@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -95,7 +96,7 @@ func languageOf(accepted string) *texts {
 // page renders a template to a response. The template was parsed at load, so that an error
 // is one of its data: a bug.
 func (p *Pages) page(v *Visit, status int, name string, data view) *Response {
-	data.Brand, data.Lang, data.Contact, data.Request = p.brand, v.text.lang, p.Contact, v.ID
+	data.Brand, data.Lang, data.Contact, data.Request = p.brand, v.text.lang, cmp.Or(p.Contact, v.text.get("contact.default")), v.ID
 	data.Refused = status >= http.StatusBadRequest && name != "problem"
 	var body bytes.Buffer
 	if err := v.text.templates[name].ExecuteTemplate(&body, "layout.html", data); err != nil {

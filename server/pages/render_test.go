@@ -54,3 +54,14 @@ func TestTitleOfRefusedForm(t *testing.T) {
 		t.Errorf("the page lacks %q:\n%s", want, got.Body)
 	}
 }
+
+// Whom people ask is in the words of the operator, else of the page's language.
+func TestContact(t *testing.T) {
+	p := newPagesOf(t, Config{})
+	for contact, want := range map[string]string{"das Container-Team": "Bei Fragen: das Container-Team", "": "Bei Fragen: die Betreiber dieser Registry"} {
+		p.Contact = contact
+		if got := p.signedOutPage(&Visit{text: languages["de"]}, signedOutView{}); !strings.Contains(string(got.Body), want) {
+			t.Errorf("the page lacks %q:\n%s", want, got.Body)
+		}
+	}
+}

@@ -126,7 +126,7 @@ func sampleMe(p *Pages, v *Visit) *Response {
 
 // sampleMeView has that many logins.
 func (p *Pages) sampleMeView(v *Visit, logins int) meView {
-	data := meView{Provider: "Corporate account", Services: p.serviceViews(), Count: logins, Contact: p.Contact}
+	data := meView{Provider: "Corporate account", Services: p.serviceViews(), Count: logins}
 	all := sampleSessions(logins + endedShown)
 	for i := range all {
 		l := p.login(v.text, &all[i], &all[0], v.Now)
