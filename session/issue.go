@@ -185,7 +185,8 @@ func (g *generation) session(row *Row, known *providers.Identity, used time.Time
 	}
 	return &Session{
 		ID: row.Hash.ID(), Kind: row.Kind, Service: row.Service, Identity: &id, Limits: row.Limits, LoginName: row.Login.Name,
-		Created: row.Created, Expires: g.cfg.expires(row, g.reauthenticate(id.Provider)), LastUsed: used, LastVouched: row.SignIn.LastVouched, row: origin,
+		Created: row.Created, Expires: g.cfg.expires(row, g.reauthenticate(id.Provider)), LastUsed: used, LastVouched: row.SignIn.LastVouched,
+		hasProviderToken: row.SignIn.TokenVersion > 0, row: origin,
 	}
 }
 

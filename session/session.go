@@ -100,7 +100,8 @@ type Session struct {
 	Label  string    // the person's name for it
 	MadeBy string    // who created it for the person; empty for the person
 
-	row *Row // of a redeemed browser's session, as read: derived sessions copy from it
+	hasProviderToken bool // as [Session.HasProviderToken]
+	row              *Row // of a redeemed browser's session, as read: derived sessions copy from it
 }
 
 // freshFor is how long after a person authenticated a browser's session is fresh.
@@ -118,10 +119,10 @@ func (s *Session) Fresh(now time.Time) bool {
 	return s.Kind == KindBrowser && now.Before(authenticated.Add(freshFor))
 }
 
-// HasProviderToken reports whether the sign-in of a redeemed browser's session got a
-// refresh token of the provider. Without one, an OpenID provider cannot be asked about the
-// person again, so that Config.UncheckedLifetime bounds what the session yields.
-func (s *Session) HasProviderToken() bool { return s.row != nil && s.row.SignIn.TokenVersion > 0 }
+// HasProviderToken reports whether the sign-in of a session got a refresh token of the
+// provider. Without one, an OpenID provider cannot be asked about the person again: from the
+// first revalidation on, Config.UncheckedLifetime bounds the session and what it yields.
+func (s *Session) HasProviderToken() bool { return s.hasProviderToken }
 
 // Providers is the part of the chain of providers that sessions need.
 type Providers interface {

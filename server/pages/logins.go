@@ -58,7 +58,8 @@ func (p *Pages) login(t *texts, one, web *session.Session, now time.Time) loginV
 // setEnd says when a live session ends. One that was made for a week or less, or was not
 // used yet, does not end soon: that is as its person expects.
 func (p *Pages) setEnd(l *loginView, t *texts, one *session.Session, now time.Time) {
-	ends, lasted := one.Expires, one.Expires.Sub(one.Created)
+	ends := p.expires(one)
+	lasted := ends.Sub(one.Created)
 	idle := p.Session.IdleEnd(one)
 	if one.Kind == session.KindRefresh && !idle.IsZero() && idle.Before(ends) {
 		l.Unused = true

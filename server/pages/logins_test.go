@@ -16,8 +16,8 @@ func TestLoginView(t *testing.T) {
 	const day = 24 * time.Hour
 	ci := session.Client{Address: netip.MustParseAddr("2001:db8::9"), UserAgent: "Helm/4.3"}
 	web := &session.Session{ID: "web", Identity: &providers.Identity{User: "alice"}}
-	p := &Pages{Options: Options{Session: session.Config{}.WithDefaults(), Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example"}}, {Name: "hostless"}}}}
-	base := session.Session{ID: "one", Kind: session.KindRefresh, Service: "registry", Client: laptop, Created: now.Add(-2 * day), Expires: now.Add(100 * day)}
+	p := &Pages{Options: Options{Providers: &fakeProviders{}, Session: session.Config{}.WithDefaults(), Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example"}}, {Name: "hostless"}}}}
+	base := session.Session{ID: "one", Identity: web.Identity, Kind: session.KindRefresh, Service: "registry", Client: laptop, Created: now.Add(-2 * day), Expires: now.Add(100 * day)}
 	for _, tc := range []struct {
 		name   string
 		change func(*session.Session)

@@ -86,11 +86,20 @@ func (p *Pages) listLogins(v *Visit, data *meView, all *session.PersonSessions, 
 	data.Ended, data.EndedMore = views(all.Ended[:min(len(all.Ended), endedShown)]), len(all.Ended) > endedShown
 }
 
-// isUnchecked reports whether the person's OpenID provider gave no refresh token with which
-// it could be asked again. Then session.unchecked_lifetime bounds each login, from the first
-// time that it would be asked on.
-func (p *Pages) isUnchecked(web *session.Session) bool {
-	return p.offers(web.Identity.Provider) && !web.HasProviderToken()
+// isUnchecked reports whether the OpenID provider of a session gave no refresh token with
+// which it could be asked again. Then session.unchecked_lifetime bounds the session and what
+// is made from it, from the first time that it would be asked on.
+func (p *Pages) isUnchecked(s *session.Session) bool {
+	return p.offers(s.Identity.Provider) && !s.HasProviderToken()
+}
+
+// expires returns when a session expires, as it will be known once its provider was to be
+// asked again.
+func (p *Pages) expires(s *session.Session) time.Time {
+	if last := s.Created.Add(p.Session.UncheckedLifetime); p.isUnchecked(s) && last.Before(s.Expires) {
+		return last
+	}
+	return s.Expires
 }
 
 // unchecked returns how long a login that is made now lasts, in words, if [Pages.isUnchecked];

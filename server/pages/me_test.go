@@ -199,7 +199,12 @@ func TestUncheckedLogins(t *testing.T) {
 	}
 	id := member("bob")
 	id.RefreshToken = secret.Text{}
-	if page := text(s.signIn(id).get("/me")); !strings.Contains(page, want) {
+	s.dockerLogin(id)
+	page := text(s.signIn(id).get("/me"))
+	if want := "docker 28.5 on Linux, 192.0.2.8 Last used never Ends in 12 hours"; !strings.Contains(page, want) {
+		t.Errorf("the page lacks %q:\n%s", want, page)
+	}
+	if !strings.Contains(page, want) {
 		t.Errorf("without a refresh token the page lacks %q:\n%s", want, page)
 	}
 }

@@ -90,7 +90,7 @@ var samples = []sample{
 	}},
 	{"token", func(p *Pages, v *Visit) *Response {
 		return p.tokenPage(v, sampleWeb, tokenForm{Service: "eu"}, 180*24*time.Hour, &session.Session{
-			Label: "Nightly build of the container base images on build-7", Expires: v.Now.Add(90 * 24 * time.Hour),
+			Identity: sampleWeb.Identity, Created: v.Now, Label: "Nightly build of the container base images on build-7", Expires: v.Now.Add(90 * 24 * time.Hour),
 			Token: secret.New("sp_p_" + strings.Repeat("q8vY3kZ0", 6)),
 		}, &previewView{"containers.production.eu-central.corp.example:5000, containers/base-images/**, team/app, pull, push", sampleRights(v.text)})
 	}},

@@ -50,10 +50,7 @@ var tokenTools = []struct{ name, command, stdin string }{
 // tokenPage returns the page of a token that was made. The store has no readable form of it,
 // so that this response alone has it. asked is the lifetime that the form asked for.
 func (p *Pages) tokenPage(v *Visit, web *session.Session, form tokenForm, asked time.Duration, made *session.Session, preview *previewView) *Response {
-	ends := made.Expires
-	if last := made.Created.Add(p.Session.UncheckedLifetime); p.isUnchecked(web) && last.Before(ends) {
-		ends = last
-	}
+	ends := p.expires(made)
 	hosts, user := p.tokenHosts(form.Service), web.Identity.User
 	data := tokenPageView{
 		Name: made.Label, Token: made.Token.Reveal(), Ends: v.text.moment(ends, v.Now), Preview: preview,
