@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"shorepass/e2e/browser"
 )
@@ -85,5 +90,102 @@ func TestSignInProblems(t *testing.T) {
 		p := b.Open(t)
 		p.Visit(w.url + "/login?provider=none")
 		problem(t, p, http.StatusNotFound, "unknown_provider")
+	})
+}
+
+// TestSessionInTheMiddle is what happens to a browser's session while its page is open: it
+// grows old, another browser ends it, the provider goes down, and its person has no rights.
+func TestSessionInTheMiddle(t *testing.T) {
+	t.Parallel()
+	need(t, "sqlite3")
+	rules, _, _ := strings.Cut(testRules, "[[rule]]\nname = \"everyone reads public\"")
+	w := newSite(t, siteOptions{rules: rules})
+	b := startBrowser(t, browser.Options{})
+	onetime := words("me.onetime") + ": " + w.registry.host
+
+	t.Run("ten minutes pass", func(t *testing.T) {
+		p := b.Open(t)
+		w.signIn(t, p, w.addPerson(t, "late", "team-alpha"))
+		database := filepath.Join(w.dir, "data", "shorepass.db")
+		passed := fmt.Sprintf("UPDATE session SET auth_time = auth_time - %d WHERE kind = 'browser'", (11 * time.Minute).Milliseconds())
+		if out, err := exec.Command("sqlite3", database, passed).CombinedOutput(); err != nil {
+			t.Fatalf("sqlite3: %v\n%s", err, out)
+		}
+		p.Click(onetime)
+		p.See(words("problem.not_fresh.title"), words("problem.not_fresh.what"))
+		p.Inspect("problem-not_fresh")
+		p.Click(words("problem.button"))
+		w.passProvider(t, p, person{})
+		p.AwaitURL(w.url + "/me")
+		w.oneTimePassword(t, p)
+	})
+	t.Run("another browser ends it", func(t *testing.T) {
+		p, other, who := b.Open(t), b.Open(t), w.addPerson(t, "ended", "team-alpha")
+		w.signIn(t, p, who)
+		w.signIn(t, other, who)
+		other.Click(words("me.end.others"))
+		other.Inspect("revoke-others")
+		other.Click(words("revoke.do.others"))
+		other.See(words("me.just_ended.one"))
+		p.Click(onetime)
+		p.See(words("problem.session_ended.title"), words("problem.session_ended.what"))
+		p.Inspect("problem-session_ended")
+	})
+	t.Run("a person without rights", func(t *testing.T) {
+		p := b.Open(t)
+		w.signIn(t, p, w.addPerson(t, "newcomer"))
+		p.See(words("rights.none", "the operators of this registry"))
+		p.Inspect("me-without-rights")
+	})
+	t.Run("the provider is down", func(t *testing.T) {
+		p := b.Open(t)
+		w.signIn(t, p, w.addPerson(t, "present", "team-alpha"))
+		w.op.Down()
+		defer w.op.Up()
+		p.Visit(w.url + "/me")
+		p.See("present")
+	})
+	t.Run("the provider is broken when it sends the browser back", func(t *testing.T) {
+		p := b.Open(t)
+		p.Visit(w.url + "/login")
+		w.op.Fail("token", http.StatusInternalServerError, `{"error":"server_error","error_description":"out of cheese"}`, 0)
+		defer w.op.Release()
+		w.passProvider(t, p, w.addPerson(t, "unlucky", "team-alpha"))
+		p.See(words("problem.unavailable.title"), words("problem.unavailable.do"))
+		p.Miss("cheese")
+		if p.Status() != http.StatusServiceUnavailable {
+			t.Errorf("status = %d, want 503", p.Status())
+		}
+		p.Inspect("problem-unavailable")
+	})
+	t.Run("the sealing key is replaced", func(t *testing.T) {
+		ring, another := filepath.Join(w.dir, "data", "seal.key"), filepath.Join(t.TempDir(), "seal.key")
+		if out, err := exec.Command(binary, "keys", "init", "--seal-key", another).CombinedOutput(); err != nil {
+			t.Fatalf("shorepass keys init: %v\n%s", err, out)
+		}
+		before, err := os.ReadFile(ring)
+		must(t, err)
+		after, err := os.ReadFile(another)
+		must(t, err)
+		replace := func(keys ...[]byte) {
+			t.Helper()
+			must(t, os.WriteFile(ring, slices.Concat(keys...), 0o600))
+			w.stop(t)
+			w.start(t)
+		}
+		soon, later, who := b.Open(t), b.Open(t), w.addPerson(t, "keyed", "team-alpha")
+		soon.Visit(w.url + "/login")
+		later.Visit(w.url + "/login")
+		replace(after, before)
+		w.passProvider(t, soon, who)
+		soon.AwaitURL(w.url + "/me")
+		if got := w.cli(t, "", "sessions", "rekey"); !got.ok {
+			t.Fatalf("shorepass sessions rekey: %v", got)
+		}
+		replace(after)
+		w.passProvider(t, later, who)
+		later.See(words("problem.sign_in_lost.title"))
+		soon.Reload()
+		soon.See("keyed")
 	})
 }
