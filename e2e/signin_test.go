@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,8 +60,40 @@ func TestSignIn(t *testing.T) {
 			p.See(words("me.logins", 2), words("me.kind.refresh"))
 			p.ClickFirst(words("me.end") + ": " + words("me.kind.refresh"))
 			p.See(words("me.just_ended.one"), words("me.logins", 1))
-			if got := docker.pull(t, h, ref); got.ok || !strings.Contains(got.text, incorrect) {
-				t.Errorf("pull after the login was ended on the page: %v\nwant a failure that says so", got)
+			if got := docker.pull(t, h, ref); got.ok || !strings.Contains(got.text, w.namesSignIn()) {
+				t.Errorf("pull after the login was ended on the page: %v\nwant %q", got, w.namesSignIn())
+			}
+		})
+	}
+}
+
+// namesSignIn is how every 401 for a password ends at a site, as docs/signin.md has it.
+func (w *site) namesSignIn() string {
+	return "incorrect username or password, or the login has ended; log in again, or sign in at " + w.url + "/login"
+}
+
+// TestRefusalNamesSignIn logs in with a wrong password: each client that prints the
+// sentence of a 401 says where to sign in.
+func TestRefusalNamesSignIn(t *testing.T) {
+	t.Parallel()
+	w := newSite(t, siteOptions{})
+	page, err := os.ReadFile(filepath.Join("..", "docs", "signin.md"))
+	must(t, err)
+	if want := strings.Replace(w.namesSignIn(), w.url, "https://registry-auth.corp.example", 1); !strings.Contains(string(page), want) {
+		t.Errorf("docs/signin.md does not have the sentence %q", want)
+	}
+	wrong := secrets.add("wrong password", "alice-has-no-password")
+	for _, c := range clients() {
+		switch strings.Fields(c.name)[0] {
+		case "regctl", "containerd": // which print no sentence
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHome(t)
+			h.store(t, w.registry.host, "alice", wrong)
+			if got := c.pull(t, h, w.registry.host+"/team-alpha/app:1"); got.ok || !strings.Contains(got.text, w.namesSignIn()) {
+				t.Errorf("pull with a wrong password: %v\nwant %q", got, w.namesSignIn())
 			}
 		})
 	}

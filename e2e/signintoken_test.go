@@ -107,8 +107,8 @@ func TestPersonalAccessToken(t *testing.T) {
 		p.Visit(w.url + "/me")
 		p.See(words("me.kind.pat", "build server"))
 		p.ClickFirst(words("me.end") + ": " + words("me.kind.pat", "build server"))
-		if got := sh(t, "", "skopeo inspect docker://"+own+"app:1"); got.ok || !strings.Contains(got.text, incorrect) {
-			t.Errorf("skopeo after the token ended: %v\nwant a failure that says so", got)
+		if got := sh(t, "", "skopeo inspect docker://"+own+"app:1"); got.ok || !strings.Contains(got.text, w.namesSignIn()) {
+			t.Errorf("skopeo after the token ended: %v\nwant %q", got, w.namesSignIn())
 		}
 	})
 }
