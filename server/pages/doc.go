@@ -15,7 +15,10 @@
 // handlers ask for it, and for a fresh one (signedin.go). A sign-in in progress is a sealed
 // cookie (flow.go): the server keeps no state of it, so that any replica answers any step.
 // Errors become pages in problem.go alone. Templates are in templates/, the texts of each
-// language in texts/ (render.go).
+// language in texts/ (render.go). The stylesheet, a script that pages work without, and the
+// logo are in assets/ (assets.go); the shades of the operator's color are derived in
+// color.go. A test renders every page with sample data: SAMPLES=FOLDER go test -run
+// TestSamples keeps them.
 //
 // Invariants: a GET changes nothing but what the callback of a sign-in must; every POST but
 // the back-channel's passes the standard library's cross-origin protection; no redirect
