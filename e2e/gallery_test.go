@@ -38,4 +38,13 @@ func TestGallery(t *testing.T) {
 		p.Visit(site.URL + "/" + name)
 		p.Inspect("sample-" + strings.TrimSuffix(name, "-de.html"))
 	}
+
+	// Without its script a page has no button that would do nothing.
+	for _, on := range []bool{true, false} {
+		p.Scripts(on)
+		p.Visit(site.URL + "/onetime-de.html")
+		if p.Has("Kopieren") != on {
+			t.Errorf("with scripts %v, a button that copies: %v", on, !on)
+		}
+	}
 }
