@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"shorepass/e2e/browser"
 )
@@ -88,5 +90,23 @@ func TestLogout(t *testing.T) {
 		p.See("Test provider: sign in")
 		isIn(t, other)
 		keeps(t, token)
+	})
+	t.Run("elsewhere, where that ends everything", func(t *testing.T) {
+		t.Parallel()
+		strict := newSite(t, siteOptions{provider: `backchannel_logout = "all"`})
+		who := strict.addPerson(t, "athena", "team-alpha")
+		p := b.Open(t)
+		strict.signIn(t, p, who)
+		_, password := strict.oneTimePassword(t, p)
+		token := strict.login(t, who.name, password)
+		pat := strict.makeToken(t, p, "build server", "", false).token
+		strict.logOutAtProvider(t, p)
+		eventually(t, 20*time.Second, func() error {
+			docker, tool := strict.redeem(t, token, teamScope), strict.get(t, "service="+service, basic(who.name, pat))
+			if docker.Status != http.StatusUnauthorized || tool.Status != http.StatusUnauthorized {
+				return fmt.Errorf("docker's login = %v, the token = %v, want 401 for both", docker, tool)
+			}
+			return nil
+		})
 	})
 }
