@@ -57,6 +57,14 @@ func TestSignInProblems(t *testing.T) {
 		p.Visit(w.url + "/login/sso/callback?" + url.Values{"code": {"a-code"}, "state": {strings.Repeat("a", 43)}}.Encode())
 		problem(t, p, http.StatusBadRequest, "sign_in_lost")
 	})
+	t.Run("another name of the server", func(t *testing.T) {
+		t.Parallel()
+		p := b.Open(t)
+		p.Visit(strings.Replace(w.url, "localhost", "127.0.0.1", 1) + "/login")
+		w.passProvider(t, p, w.addPerson(t, "renamed", "team-alpha"))
+		p.AwaitURL(w.url + "/me")
+		p.See("renamed")
+	})
 	t.Run("two tabs", func(t *testing.T) {
 		t.Parallel()
 		who := w.addPerson(t, "tabs", "team-alpha")

@@ -3,8 +3,11 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/cdproto/network"
 
 	"shorepass/e2e/browser"
 )
@@ -57,6 +60,15 @@ func TestPersonalAccessToken(t *testing.T) {
 	alice := w.addPerson(t, "alice", "team-alpha", "team-beta")
 	p := b.Open(t)
 	w.signIn(t, p, alice)
+	cookies := slices.DeleteFunc(p.Cookies(), func(c *network.Cookie) bool { return !strings.Contains(c.Name, "shorepass") })
+	if len(cookies) == 0 {
+		t.Error("the browser has no cookie of the site")
+	}
+	for _, c := range cookies {
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HTTPOnly || c.SameSite != "Lax" {
+			t.Errorf("the cookie %s is not one of this host alone, for https and the server alone: %+v", c.Name, c)
+		}
+	}
 	p.Inspect("me")
 	p.Click(words("me.token") + ": " + w.registry.host)
 	p.Inspect("new-token")
