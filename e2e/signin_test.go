@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,9 @@ func TestSignIn(t *testing.T) {
 			line, password := w.oneTimePassword(t, p)
 			if want := fmt.Sprintf("docker login -u %s --password-stdin %s", who.name, w.registry.host); line != want {
 				t.Errorf("the page shows the line %q, want %q", line, want)
+			}
+			if a := w.get(t, "service="+service+"&scope="+teamScope, basic(who.name, password)); a.Status != http.StatusUnauthorized || !strings.Contains(a.Raw, "a one-time password is for docker login") {
+				t.Errorf("the one-time password in another tool = %v, want 401 that says what it is for, and does not spend it", a)
 			}
 			dockerLine := func() result {
 				return executeDocker(t, h.env(), password, engine.docker, append([]string{"--config", string(h), "--host", engine.socket}, strings.Fields(line)[1:]...)...)

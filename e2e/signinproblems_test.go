@@ -114,11 +114,7 @@ func TestSessionInTheMiddle(t *testing.T) {
 	t.Run("ten minutes pass", func(t *testing.T) {
 		p := b.Open(t)
 		w.signIn(t, p, w.addPerson(t, "late", "team-alpha"))
-		database := filepath.Join(w.dir, "data", "shorepass.db")
-		passed := fmt.Sprintf("UPDATE session SET auth_time = auth_time - %d WHERE kind = 'browser'", (11 * time.Minute).Milliseconds())
-		if out, err := exec.Command("sqlite3", database, passed).CombinedOutput(); err != nil {
-			t.Fatalf("sqlite3: %v\n%s", err, out)
-		}
+		w.sql(t, fmt.Sprintf("UPDATE session SET auth_time = auth_time - %d WHERE kind = 'browser'", (11*time.Minute).Milliseconds()))
 		p.Click(onetime)
 		p.See(words("problem.not_fresh.title"), words("problem.not_fresh.what"))
 		p.Inspect("problem-not_fresh")
@@ -126,6 +122,19 @@ func TestSessionInTheMiddle(t *testing.T) {
 		w.passProvider(t, p, person{})
 		p.AwaitURL(w.url + "/me")
 		w.oneTimePassword(t, p)
+	})
+	t.Run("a personal access token expires", func(t *testing.T) {
+		p, who := b.Open(t), w.addPerson(t, "expiring", "team-alpha")
+		w.signIn(t, p, who)
+		token := w.makeToken(t, p, "build server", "", false).token
+		query := "service=" + service + "&scope=" + teamScope
+		if a := w.get(t, query, basic(who.name, token)); a.Status != http.StatusOK || a.granted(t) != "repository:team-alpha/x:pull" {
+			t.Errorf("the token = %v, want an access token to pull", a)
+		}
+		w.sql(t, "UPDATE session SET expires = created + 1 WHERE kind = 'pat'")
+		if a := w.get(t, query, basic(who.name, token)); a.Status != http.StatusUnauthorized || !strings.Contains(a.Raw, w.namesSignIn()) {
+			t.Errorf("the expired token = %v, want 401 that names the sign-in page", a)
+		}
 	})
 	t.Run("another browser ends it", func(t *testing.T) {
 		p, other, who := b.Open(t), b.Open(t), w.addPerson(t, "ended", "team-alpha")
@@ -196,4 +205,13 @@ func TestSessionInTheMiddle(t *testing.T) {
 		soon.Reload()
 		soon.See("keyed")
 	})
+}
+
+// sql changes the store of a site, as time does.
+func (w *site) sql(t *testing.T, statement string) {
+	t.Helper()
+	cmd := exec.Command("sqlite3", "-cmd", ".timeout 5000", filepath.Join(w.dir, "data", "shorepass.db"), statement)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sqlite3: %v\n%s", err, out)
+	}
 }
