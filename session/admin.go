@@ -118,7 +118,7 @@ var errSelectsAll = errors.New("a revocation must say whose sessions end")
 // sessions that they were made from, in the same transaction, and with a selector
 // of persons or logins also those whose session had ended before.
 func (a *Admin) Revoke(ctx context.Context, sel Selector, by string) (int, error) {
-	if sel.Ended = false; sel == (Selector{}) {
+	if sel.Ended = false; sel == (Selector{Except: sel.Except}) {
 		return 0, errSelectsAll
 	}
 	if sel.selectsPersons() {
@@ -246,6 +246,9 @@ func (a *Admin) selectSessions(ctx context.Context, sel Selector) iter.Seq2[*sel
 				return
 			}
 			for i := range page {
+				if sel.Except != "" && page[i].Hash.ID() == sel.Except {
+					continue
+				}
 				id, err := decodeIdentity(page[i].Identity.Body)
 				if err != nil {
 					yield(nil, unavailable(err))

@@ -25,6 +25,8 @@ func TestRevoke(t *testing.T) {
 		}{
 			{"no selector", session.Selector{}, nil},
 			{"only ended sessions", session.Selector{Ended: true}, nil},
+			{"all but one of anyone", session.Selector{Except: session.ExportID(tokens["dave"])}, nil},
+			{"all but the only one", session.Selector{Provider: "sso", Except: session.ExportID(tokens["carol"])}, nil},
 			{"of a stranger", session.Selector{User: "mallory"}, nil},
 			{"of a group", session.Selector{Group: `<ops> & "Gäste"`}, []string{"alice"}},
 			{"of a claim's name that is no group", session.Selector{Group: "mail"}, nil},
@@ -34,7 +36,7 @@ func TestRevoke(t *testing.T) {
 			{"again", session.Selector{User: "alice"}, nil},
 		} {
 			n, err := s.replicas[0].Admin().Revoke(t.Context(), tc.sel, "an operator")
-			if n != len(tc.ends) || (err != nil) != (tc.sel == session.Selector{} || tc.sel == session.Selector{Ended: true}) {
+			if n != len(tc.ends) || (err != nil) != (tc.sel == session.Selector{Ended: tc.sel.Ended, Except: tc.sel.Except}) {
 				t.Errorf("%s: Revoke = %d, %v, want %d", tc.name, n, err, len(tc.ends))
 			}
 			for _, user := range tc.ends {

@@ -19,6 +19,7 @@ type Selector struct {
 	SID      string    // of the provider's session that the login was part of (OpenID Connect Back-Channel Logout 1.0); with Provider
 	Kind     Kind      // of tokens
 	Before   time.Time // created before this
+	Except   string    // ID of a session that is not selected; its one-time passwords are
 	Ended    bool      // a list includes ended sessions
 }
 
@@ -34,8 +35,9 @@ func (s Selector) GroupText() []byte {
 }
 
 // selectsPersons reports whether s selects all sessions of the persons that
-// match.
+// match, or all but one.
 func (s Selector) selectsPersons() bool {
+	s.Except = ""
 	return s.ID == "" && s.SID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
 }
 

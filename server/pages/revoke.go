@@ -10,7 +10,7 @@ import (
 // What a revocation ends, beside the ID of one session.
 const (
 	revokeAll    = "all"
-	revokeOthers = "others" // all but that of this browser
+	revokeOthers = "others" // all but that of this browser, and every one-time password
 )
 
 // revokeView is the data of revoke.html.
@@ -84,7 +84,8 @@ func (p *Pages) end(ctx context.Context, v *Visit, web *session.Session, mine se
 	case revokeAll:
 		return revoke(mine)
 	case revokeOthers:
-		return p.endOthers(ctx, web, mine, revoke)
+		mine.Except = web.ID
+		return revoke(mine)
 	}
 	mine.ID = what
 	found, err := p.Admin.List(ctx, mine)
@@ -93,29 +94,4 @@ func (p *Pages) end(ctx context.Context, v *Visit, web *session.Session, mine se
 	}
 	v.Record.Target = &found[0]
 	return revoke(mine)
-}
-
-// endOthers ends all sessions of a selection but that of this browser. Those of other
-// browsers end first, since they can make more.
-func (p *Pages) endOthers(ctx context.Context, web *session.Session, mine session.Selector, revoke func(session.Selector) error) error {
-	mine.Kind = session.KindBrowser
-	browsers, err := p.Admin.List(ctx, mine)
-	if err != nil {
-		return err
-	}
-	for _, one := range browsers {
-		if one.ID == web.ID {
-			continue
-		}
-		if err := revoke(session.Selector{Provider: mine.Provider, Subject: mine.Subject, ID: one.ID}); err != nil {
-			return err
-		}
-	}
-	for _, kind := range []session.Kind{session.KindRefresh, session.KindPAT} {
-		mine.Kind = kind
-		if err := revoke(mine); err != nil {
-			return err
-		}
-	}
-	return nil
 }

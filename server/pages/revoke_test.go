@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"shorepass/internal/secret"
 	"shorepass/providers"
 	"shorepass/session"
 )
@@ -85,6 +86,41 @@ func TestRevokeStory(t *testing.T) {
 	}
 	if r := here.do(http.MethodGet, "/me", nil); r.Status != http.StatusSeeOther || !strings.HasPrefix(r.Location, "/login") {
 		t.Errorf("GET /me after all ended: %d to %q", r.Status, r.Location)
+	}
+}
+
+// Ending the others ends one-time passwords too whose browser's session has ended before:
+// by a logout, after which they are good, or by another sign-in in the same browser.
+func TestRevokeOthersEndsOneTimePasswords(t *testing.T) {
+	t.Parallel()
+	s := newMeSite(t)
+	aliceAgo := func(d time.Duration) *providers.Identity {
+		id := member("alice")
+		id.AuthTime = id.AuthTime.Add(-d)
+		return id
+	}
+	left, before, bob := s.signIn(aliceAgo(3*time.Minute)), s.signIn(aliceAgo(2*time.Minute)), s.signIn(member("bob"))
+	passwords := map[string]secret.Text{"after a logout": left.onetime("registry"), "of a replaced session": before.onetime("registry")}
+	bobs := bob.onetime("registry")
+	if r := left.post("/logout", "", ""); r.Status != http.StatusOK {
+		t.Fatalf("logout: %d", r.Status)
+	}
+	made, err := s.sessions.IssueBrowser(t.Context(), aliceAgo(0), "", before.token, laptop)
+	must(t, err)
+	here := &meBrowser{t: t, pages: before.pages, token: made.Token, ID: made.ID}
+	if r := here.post("/me/revoke", "session", "others"); !isRedirect(r, "/me") {
+		t.Fatalf("ending the others: %d to %q", r.Status, r.Location)
+	}
+	if got := s.live(aliceAgo(0)); !slices.Equal(got, []string{here.ID}) {
+		t.Errorf("left are %v, want %v alone", got, here.ID)
+	}
+	for name, password := range passwords {
+		if _, err := s.sessions.RedeemOneTimePassword(t.Context(), password, "registry", laptop); err == nil {
+			t.Errorf("a one-time password %s outlives the end of the others", name)
+		}
+	}
+	if _, err := s.sessions.RedeemOneTimePassword(t.Context(), bobs, "registry", laptop); err != nil {
+		t.Errorf("a one-time password of another person: %v", err)
 	}
 }
 
