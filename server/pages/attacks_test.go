@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -291,6 +292,32 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
+// A code is spent by the person's own visit alone: neither by HEAD nor by a browser that
+// guesses where the person goes next. It is good afterwards.
+func TestCodeIsNotSpentAhead(t *testing.T) {
+	_, chain, sessions, b := newTestPages(t, origin)
+	callback := "/login/sso/callback?code=code-alice&state=" + url.QueryEscape(b.startAt("/login?provider=sso").Get("state"))
+	pending := b.signIns()
+	if got := b.do(http.MethodHead, callback, nil); got.Status != http.StatusMethodNotAllowed || got.Header.Get("Allow") != "GET" {
+		t.Errorf("HEAD: %d, Allow %q", got.Status, got.Header.Get("Allow"))
+	}
+	for _, purpose := range []string{"prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip"} {
+		b.header["Sec-Purpose"] = []string{purpose}
+		for _, target := range []string{callback, "/login?provider=sso", "/me", "/login"} {
+			if got := b.get(target); got.Status != http.StatusForbidden || len(got.Cookies)+len(got.Body) != 0 || got.Location != "" {
+				t.Errorf("Sec-Purpose: %s of %s: %d to %q, cookies %v", purpose, target, got.Status, got.Location, got.Cookies)
+			}
+		}
+	}
+	if got := b.signIns(); !slices.Equal(got, pending) || chain.redeemed != 0 || len(sessions.live()) != 0 {
+		t.Errorf("the browser has the sign-ins %v, want %v; %d codes were spent, %d sessions made", got, pending, chain.redeemed, len(sessions.live()))
+	}
+	delete(b.header, "Sec-Purpose")
+	if got := b.get(callback); got.Status != http.StatusSeeOther || got.Location != "/me" {
+		t.Errorf("the person's own visit: %d to %q\n%s", got.Status, got.Location, got.Body)
+	}
+}
+
 // HEAD is answered as GET, and other methods with those that there are.
 func TestMethods(t *testing.T) {
 	_, _, sessions, b := newTestPages(t, origin)
@@ -302,7 +329,7 @@ func TestMethods(t *testing.T) {
 	}{
 		{"HEAD", "/login", 200, ""}, {"HEAD", "/me", 200, ""}, {"HEAD", "/logout", 200, ""},
 		{"OPTIONS", "/login", 405, "GET, HEAD, POST"}, {"TRACE", "/me", 405, "GET, HEAD"}, {"GET", "/logout/sso", 405, "POST"},
-		{"POST", "/login/sso/callback", 405, "GET, HEAD"}, {"PUT", "/logout", 405, "GET, HEAD, POST"}, {"get", "/login", 405, "GET, HEAD, POST"},
+		{"POST", "/login/sso/callback", 405, "GET"}, {"PUT", "/logout", 405, "GET, HEAD, POST"}, {"get", "/login", 405, "GET, HEAD, POST"},
 	} {
 		if got := b.do(c.method, c.path, nil); got.Status != c.status || got.Header.Get("Allow") != c.allow {
 			t.Errorf("%s %s: %d, Allow %q", c.method, c.path, got.Status, got.Header.Get("Allow"))

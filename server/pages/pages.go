@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"shorepass/internal/secret"
@@ -132,12 +133,15 @@ func (p *Pages) serve(ctx context.Context, v *Visit) (_ *Response, err error) {
 		return nil, errNotFound
 	}
 	method := v.Request.Method
-	if method == http.MethodHead {
+	if method == http.MethodHead && !found.once {
 		method = http.MethodGet
 	}
 	handle := found.methods[method]
 	if handle == nil {
-		return nil, methodProblem(found.methods)
+		return nil, methodProblem(found)
+	}
+	if isPrefetch(v.Request) && !found.prefetch {
+		return &Response{Status: http.StatusForbidden}, nil
 	}
 	if method == http.MethodPost && !found.crossOrigin && p.protection.Check(v.Request) != nil {
 		return nil, errCrossOrigin
@@ -147,6 +151,13 @@ func (p *Pages) serve(ctx context.Context, v *Visit) (_ *Response, err error) {
 	}
 	v.Request.SetPathValue("provider", provider)
 	return handle(p, ctx, v)
+}
+
+// isPrefetch reports whether a browser sends a request before the person wants the page
+// (Fetch, section 3.8, Sec-Purpose). A page would count as seen, and a code be spent. The
+// browser drops an answer that is an error, and asks again when the person does.
+func isPrefetch(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Sec-Purpose"), "prefetch")
 }
 
 // showHome answers GET /.

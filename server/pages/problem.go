@@ -59,11 +59,11 @@ var (
 )
 
 // methodProblem returns the problem of a path without the method.
-func methodProblem(has handlers) problem {
+func methodProblem(of *route) problem {
 	var methods []string
-	for method := range has {
+	for method := range of.methods {
 		methods = append(methods, method)
-		if method == http.MethodGet {
+		if method == http.MethodGet && !of.once {
 			methods = append(methods, http.MethodHead)
 		}
 	}

@@ -12,9 +12,11 @@ type route struct {
 	name        string // by which a sign-in returns to it; empty where it returns to /me
 	methods     handlers
 	crossOrigin bool // its POST comes from elsewhere, and proves itself
+	once        bool // its GET spends a code, so that it has no HEAD
+	prefetch    bool // a browser may request it before the person does
 }
 
-// handlers are those of a path by method. HEAD is answered as GET.
+// handlers are those of a path by method. HEAD is answered as GET, unless that works once.
 type handlers map[string]handler
 
 // routeMe is the name of the page to which a sign-in leads where none is named.
@@ -25,7 +27,7 @@ func routesByPath() map[string]route {
 	return map[string]route{
 		"/":                          {methods: handlers{"GET": (*Pages).showHome}},
 		"/login":                     {methods: handlers{"GET": (*Pages).showSignIn, "POST": (*Pages).signInByForm}},
-		"/login/{provider}/callback": {methods: handlers{"GET": (*Pages).finishSignIn}},
+		"/login/{provider}/callback": {methods: handlers{"GET": (*Pages).finishSignIn}, once: true},
 
 		"/logout":            {methods: handlers{"GET": (*Pages).showLogout, "POST": (*Pages).logOut}},
 		"/logout/{provider}": {methods: handlers{"POST": (*Pages).logOutByProvider}, crossOrigin: true},
@@ -70,7 +72,7 @@ func (p *Pages) route(path string) (*route, string) {
 	}
 	for _, a := range p.assets {
 		if a.has(path) {
-			return &route{methods: handlers{"GET": a.serve}}, ""
+			return &route{methods: handlers{"GET": a.serve}, prefetch: true}, ""
 		}
 	}
 	for _, pattern := range []struct{ prefix, suffix string }{{"/login/", "/callback"}, {"/logout/", ""}} {
