@@ -66,6 +66,7 @@ const (
 	AnswerAccount     InspectAnswer = "account"      // it has the account; no later provider is asked
 	AnswerNotMine     InspectAnswer = "not mine"     // it has no such account; the next is asked
 	AnswerNotAsked    InspectAnswer = "not asked"    // it takes no passwords, or match excludes the name; the next is asked
+	AnswerBrowser     InspectAnswer = "browser"      // people sign in there with a browser, and with no password; the next is asked
 	AnswerRefused     InspectAnswer = "refused"      // a login is refused, such as a name of two accounts; no later provider is asked
 	AnswerNotKnown    InspectAnswer = "not known"    // it answers only to the person's own login; no later provider is asked
 	AnswerUnavailable InspectAnswer = "not answered" // it is unavailable; no later provider is asked
@@ -107,7 +108,7 @@ func (c *Chain) Inspect(ctx context.Context, login Login, method Method) (_ *Ins
 		switch {
 		case err != nil:
 			return result, m.wrap(err)
-		case asked.Answer == AnswerNotMine, asked.Answer == AnswerNotAsked:
+		case asked.Answer == AnswerNotMine, asked.Answer == AnswerNotAsked, asked.Answer == AnswerBrowser:
 			continue
 		case found != nil:
 			result.Account, result.Identity = m.inspected(found, method)
@@ -125,6 +126,8 @@ func (m *member) inspect(ctx context.Context, login Login) (AskedProvider, *Insp
 	switch {
 	case login == "" || login.Reserved():
 		return answer(AnswerNotAsked, "tools make up such names: a password for one reaches no provider"), nil, nil
+	case !m.accepts(Password) && m.signsIn():
+		return answer(AnswerBrowser, "people sign in there with a browser, and it shows an account to nothing else; the audit line of a sign-in has the groups that rules name, and every group with audit.groups = \"all\""), nil, nil
 	case !m.accepts(Password):
 		return answer(AnswerNotAsked, "it takes no passwords"), nil, nil
 	case !m.match.match(login.Key()):

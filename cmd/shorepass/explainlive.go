@@ -77,13 +77,13 @@ func (f *explainFlags) live(ctx context.Context, w io.Writer, o *options) error 
 }
 
 // isRefused reports whether a login is refused for certain: not where the provider that
-// would be asked cannot be asked now.
+// would be asked cannot be asked now, nor where the person may sign in with a browser.
 func isRefused(found *providers.Inspected) bool {
 	if found.Account != nil {
 		return len(found.Account.Refusals) > 0
 	}
 	return !slices.ContainsFunc(found.Asked, func(asked providers.AskedProvider) bool {
-		return asked.Answer == providers.AnswerNotKnown || asked.Answer == providers.AnswerUnavailable
+		return asked.Answer == providers.AnswerNotKnown || asked.Answer == providers.AnswerUnavailable || signsInWithBrowser(asked)
 	})
 }
 
@@ -127,7 +127,7 @@ func (e *liveExplanation) print(w io.Writer) {
 	if e.Account != nil {
 		printAccount(w, e.Account)
 	} else if !slices.ContainsFunc(e.Asked, endsChain) {
-		fmt.Fprintln(w, "no provider has this account; a login is refused")
+		fmt.Fprintln(w, e.conclusion())
 	}
 	if e.Decision != nil {
 		fmt.Fprintln(w)
@@ -138,9 +138,22 @@ func (e *liveExplanation) print(w io.Writer) {
 	}
 }
 
+// conclusion says what follows where no provider that can be asked has the account.
+func (e *liveExplanation) conclusion() string {
+	if slices.ContainsFunc(e.Asked, signsInWithBrowser) {
+		return "no provider that takes passwords has this account: a password is refused, and a sign-in with a browser may succeed"
+	}
+	return "no provider has this account; a login is refused"
+}
+
 // endsChain reports whether no later provider is asked.
 func endsChain(asked providers.AskedProvider) bool {
-	return asked.Answer != providers.AnswerNotMine && asked.Answer != providers.AnswerNotAsked
+	return asked.Answer != providers.AnswerNotMine && asked.Answer != providers.AnswerNotAsked && !signsInWithBrowser(asked)
+}
+
+// signsInWithBrowser reports whether people sign in at the provider with a browser alone.
+func signsInWithBrowser(asked providers.AskedProvider) bool {
+	return asked.Answer == providers.AnswerBrowser
 }
 
 func describeAnswer(asked providers.AskedProvider) string {
