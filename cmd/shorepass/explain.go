@@ -70,7 +70,7 @@ func newExplain(o *options) *cobra.Command {
 	flags.StringArrayVar(&f.question.Groups, "group", nil, "a group of the user; repeatable")
 	flags.StringArrayVar(&f.question.Unsure, "unsure", nil, "a group that the user may or may not be in, \"*\" for any; repeatable")
 	flags.StringArrayVar(&f.claims, "claim", nil, "a claim as `NAME=VALUE`; a value that is not JSON is a string; repeatable")
-	flags.StringVar(&f.question.Provider, "provider", "", "the user's provider, which decides whether case matters in names")
+	flags.StringVar(&f.question.Provider, "provider", "", "the user's provider, for rules that name providers; it decides whether case matters in names")
 	flags.StringVar(&f.question.Method, "method", "", "how the user logged in: password (default), refresh, id_token, browser, pat or robot")
 	flags.StringVar(&f.question.ACR, "acr", "", "the acr of the login, as the provider says it")
 	flags.StringArrayVar(&f.question.AMR, "amr", nil, "an amr of the login, such as mfa; repeatable")
@@ -121,12 +121,31 @@ func (f *explainFlags) explain(w io.Writer, cfg *config.Config) error {
 	if f.asJSON {
 		err = printJSON(w, explanation)
 	} else {
-		_, err = fmt.Fprint(w, explanation)
+		_, err = fmt.Fprint(w, explanation, f.omitted(cfg.Rules))
 	}
 	if err == nil && f.exitCode && !explanation.GrantsAll() {
 		return errDenied
 	}
 	return err
+}
+
+// omitted returns a note for each flag whose absence keeps rules from being matched: a
+// deny rule for the people of one provider would be passed over without a word.
+func (f *explainFlags) omitted(rules []policy.Rule) string {
+	var notes strings.Builder
+	for _, flag := range []struct {
+		name    string
+		missing bool
+		in      func(policy.Rule) []string
+	}{
+		{"provider", f.question.User != "" && f.question.Provider == "", func(r policy.Rule) []string { return r.Providers }},
+		{"service", f.question.Service == "", func(r policy.Rule) []string { return r.Services }},
+	} {
+		if flag.missing && slices.ContainsFunc(rules, func(r policy.Rule) bool { return flag.in(r) != nil }) {
+			fmt.Fprintf(&notes, "note: rules that name %ss were passed over; name one with --%[1]s\n", flag.name)
+		}
+	}
+	return notes.String()
 }
 
 // errDenied is the result of explain --exit-code where something requested is denied.
