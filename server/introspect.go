@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ type introspection struct {
 	Provider  string `json:"provider,omitempty"`
 	ClientID  string `json:"client_id,omitempty"` // of the login
 	Issuer    string `json:"iss,omitempty"`
-	Audience  string `json:"aud,omitempty"` // the service
+	Audience  string `json:"aud,omitempty"` // the service; absent for a token that is good at several
 	IssuedAt  int64  `json:"iat,omitempty"`
 	Expires   int64  `json:"exp,omitempty"` // a session may end earlier, when idle
 	ID        string `json:"jti,omitempty"`
@@ -85,7 +86,7 @@ func (s *Server) introspect(ctx context.Context, gen *Generation, token secret.T
 		return introspection{}, err
 	}
 	req.line.Target = newAuditTarget(found)
-	if _, err := gen.Issuer.Service(found.Service); err != nil {
+	if _, err := gen.Issuer.Service(cmp.Or(found.Service, gen.Issuer.FirstService())); err != nil {
 		req.line.Reason = auditText(fmt.Sprintf("service %q: %v", found.Service, err))
 		return introspection{}, nil
 	}

@@ -184,3 +184,38 @@ func TestOperatorsAreValidated(t *testing.T) {
 		}
 	}
 }
+
+// TestIntrospectionOfBrowserTokens: a personal access token is active though it is of no one
+// service. What an operator signs in with a browser for makes no one an operator.
+func TestIntrospectionOfBrowserTokens(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	browser, cookie := h.signInBrowser(t, "carol")
+	pat, err := h.sessions.IssuePAT(t.Context(), browser, session.PAT{Label: "laptop"}, session.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := h.call(t, "/oauth/introspect", url.Values{"token": {pat.Token.Reveal()}}, "carol", password)
+	delete(a.json, "iat")
+	delete(a.json, "exp")
+	want := map[string]any{"active": true, "token_type": "pat", "sub": "carol", "username": "carol", "provider": "local", "session": pat.ID}
+	if diff := cmp.Diff(want, a.json); a.status != http.StatusOK || diff != "" {
+		t.Errorf("%d (-want +got):\n%s", a.status, diff)
+	}
+	oneTime, err := h.sessions.IssueOneTimePassword(t.Context(), browser, "blue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refresh, _ := h.get(t, "service=blue&offline_token=true", "carol", oneTime.Reveal()).json["refresh_token"].(string)
+	for name, caller := range map[string]struct {
+		token  string
+		status int
+	}{
+		"a personal access token":                  {pat.Token.Reveal(), http.StatusForbidden},
+		"the refresh token of a one-time password": {refresh, http.StatusForbidden},
+		"the cookie": {cookie.Reveal(), http.StatusUnauthorized},
+	} {
+		if a := h.call(t, "/oauth/introspect", url.Values{"token": {refresh}}, "carol", caller.token); a.status != caller.status {
+			t.Errorf("with %s carol introspects a token: %d %s, want %d", name, a.status, a.body, caller.status)
+		}
+	}
+}
