@@ -22,6 +22,24 @@ func (p *Pages) describeLimits(t *texts, text string) string {
 	if l.Repositories == nil {
 		parts = append(parts, t.get("token.repositories.all"))
 	}
-	parts = append(parts, l.Repositories...)
+	if len(l.Repositories) > 0 {
+		parts = append(parts, t.list(l.Repositories))
+	}
 	return strings.Join(append(parts, l.Actions...), ", ")
+}
+
+// maxListText bounds what a page writes out of a list of globs, in bytes: a rule or a token
+// may have hundreds, and a page stays small.
+const maxListText = 120
+
+// list returns texts separated by commas: as many as fit in maxListText, but at least one,
+// and the number of the others.
+func (t *texts) list(all []string) string {
+	length := 0
+	for i, one := range all {
+		if length += len(one) + len(", "); i > 0 && length > maxListText {
+			return strings.Join(all[:i], ", ") + ", " + t.get("list.more", len(all)-i)
+		}
+	}
+	return strings.Join(all, ", ")
 }

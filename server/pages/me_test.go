@@ -245,3 +245,41 @@ func TestManyLogins(t *testing.T) {
 		}
 	}
 }
+
+// TestPagesStaySmall: tokens with hundreds of repositories, and many long rules, are shown in
+// part, with how much is left out.
+func TestPagesStaySmall(t *testing.T) {
+	t.Parallel()
+	s := newMeSite(t)
+	repositories := make([]string, 200)
+	for i := range repositories {
+		repositories[i] = fmt.Sprintf("team-%03d/some-repository/**", i)
+	}
+	rules := []policy.Rule{{Name: "all", Groups: []string{"team-a"}, Repositories: repositories, Actions: []string{"pull", "push"}}}
+	for i := range 60 {
+		rules = append(rules, policy.Rule{Name: fmt.Sprint(i), Groups: []string{"team-a"}, Services: []string{fmt.Sprintf("service-%02d", i)}, Repositories: []string{"shared/**"}, Actions: []string{"pull"}})
+	}
+	s.options.Policy = policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) })
+	web := s.signIn(member("alice"))
+	form := url.Values{"name": {strings.Repeat("name ", 20)}, "repositories": {strings.Join(repositories, "\n")}, "pull": {"on"}, "lifetime": {"30d"}}
+	for range loginsPerPage {
+		made := web.do(http.MethodPost, "/me/new-token", form)
+		if made.Status != http.StatusOK || len(made.Body) > maxPage {
+			t.Fatalf("the page of a token: status %d, %d bytes", made.Status, len(made.Body))
+		}
+	}
+	form.Set("preview", "")
+	preview, me := web.do(http.MethodPost, "/me/new-token", form), web.get("/me")
+	if len(preview.Body) > maxPage || len(me) > maxPage {
+		t.Errorf("/me/new-token has %d bytes and /me %d, want %d at most", len(preview.Body), len(me), maxPage)
+	}
+	for _, want := range []string{
+		"team-002/some-repository/**, team-003/some-repository/**, and 196 more, pull Made just now",
+		"team-002/some-repository/**, team-003/some-repository/**, and 196 more : pull, push",
+		"There is more than is shown here.",
+	} {
+		if !strings.Contains(text(me), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}

@@ -23,6 +23,9 @@ type rightView struct {
 	Sometimes bool   // a condition decides, such as the address or the time
 }
 
+// rightsShown bounds the lines of each of Allow and Deny, so that a page stays small.
+const rightsShown = 20
+
 // rights returns what the rules grant a person today.
 func (p *Pages) rights(id *providers.Identity) policy.Rights {
 	return p.Policy.Rights(policyRequest(id))
@@ -54,12 +57,14 @@ func (p *Pages) viewRights(t *texts, r policy.Rights) *rightsView {
 	if r.IsEmpty() {
 		return nil
 	}
-	return &rightsView{Allow: p.viewRightList(t, r.Allow), Deny: p.viewRightList(t, r.Deny), More: r.More}
+	allow, deny := min(len(r.Allow), rightsShown), min(len(r.Deny), rightsShown)
+	more := r.More || allow < len(r.Allow) || deny < len(r.Deny)
+	return &rightsView{Allow: p.viewRightList(t, r.Allow[:allow]), Deny: p.viewRightList(t, r.Deny[:deny]), More: more}
 }
 
 func (p *Pages) viewRightList(t *texts, all []policy.Right) (views []rightView) {
 	for _, one := range all {
-		view := rightView{What: strings.Join(one.Repositories, ", "), Actions: strings.Join(one.Actions, ", "), Sometimes: one.Conditional}
+		view := rightView{What: t.list(one.Repositories), Actions: strings.Join(one.Actions, ", "), Sometimes: one.Conditional}
 		if !slices.Equal(one.Types, []string{"repository"}) {
 			view.What = strings.Join(one.Types, ", ") + ": " + view.What
 		}
