@@ -181,9 +181,9 @@ func (g *Generation) restrict(caller principal, sel session.Selector) (session.S
 func (g *Generation) revokedBy(caller principal) string {
 	switch {
 	case caller.identity == nil:
-		return "the holder of its token"
+		return session.ByTokenHolder
 	case g.isOperator(caller):
-		return auditText(caller.identity.User) + ", an operator"
+		return auditText(caller.identity.User) + session.ByOperator
 	}
 	return auditText(caller.identity.User)
 }

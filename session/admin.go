@@ -104,10 +104,14 @@ func (r *Row) reason() Reason {
 	return ""
 }
 
-// ByBackChannelLogout says who revoked the sessions of a back-channel logout (OpenID
-// Connect Back-Channel Logout 1.0), for lists. With a Selector whose Before is when the
-// logout token was issued, a replayed token ends no later session.
-const ByBackChannelLogout = "the provider, by back-channel logout"
+// Who revoked a session, for lists, where it is not the user name of its person. With a
+// Selector whose Before is when the logout token was issued, a replayed token of a
+// back-channel logout (OpenID Connect Back-Channel Logout 1.0) ends no later session.
+const (
+	ByBackChannelLogout = "the provider, by back-channel logout"
+	ByTokenHolder       = "the holder of its token"
+	ByOperator          = ", an operator" // after the operator's user name
+)
 
 // errSelectsAll refuses an empty selector, which would end every session.
 var errSelectsAll = errors.New("a revocation must say whose sessions end")

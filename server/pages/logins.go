@@ -2,6 +2,7 @@ package pages
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"shorepass/session"
@@ -119,6 +120,7 @@ var reasonKeys = map[session.Reason]string{
 
 // why says why a session ended, and who revoked it.
 func (t *texts) why(one, web *session.Session) string {
+	operator, isOperator := strings.CutSuffix(one.By, session.ByOperator)
 	switch {
 	case one.Reason != session.ReasonRevoked:
 		return t.get(reasonKeys[one.Reason])
@@ -126,6 +128,12 @@ func (t *texts) why(one, web *session.Session) string {
 		return t.get("me.reason.revoked.you")
 	case one.By == bySignOut:
 		return t.get("me.reason.revoked.sign_out")
+	case one.By == session.ByBackChannelLogout:
+		return t.get("me.reason.revoked.provider")
+	case one.By == session.ByTokenHolder:
+		return t.get("me.reason.revoked.holder")
+	case isOperator:
+		return t.get("me.reason.revoked.operator", operator)
 	case one.By != "":
 		return t.get("me.reason.revoked.by", one.By)
 	}

@@ -43,7 +43,16 @@ func TestLoginView(t *testing.T) {
 		{"ended by itself", func(s *session.Session) { s.Ended, s.Reason = now, session.ReasonIdle }, func(l loginView) bool { return l.Why == "not used for too long" && l.Pending == "" && !l.Soon }},
 		{"ended by the person", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, "alice" }, func(l loginView) bool { return l.Why == "ended by you" }},
 		{"ended by signing out", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, bySignOut }, func(l loginView) bool { return l.Why == "you signed out" }},
-		{"ended by an operator", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, "bob, an operator" }, func(l loginView) bool { return l.Why == "ended by bob, an operator" }},
+		{"ended by an operator", func(s *session.Session) {
+			s.Ended, s.Reason, s.By = now, session.ReasonRevoked, "bob"+session.ByOperator
+		}, func(l loginView) bool { return l.Why == "ended by bob, an operator" }},
+		{"ended at the provider", func(s *session.Session) {
+			s.Ended, s.Reason, s.By = now, session.ReasonRevoked, session.ByBackChannelLogout
+		}, func(l loginView) bool { return l.Why == "your account provider ended your session" }},
+		{"ended with its token", func(s *session.Session) { s.Ended, s.Reason, s.By = now, session.ReasonRevoked, session.ByTokenHolder }, func(l loginView) bool { return l.Why == "ended with its token" }},
+		{"ended at the command line", func(s *session.Session) {
+			s.Ended, s.Reason, s.By = now, session.ReasonRevoked, "root at the command line"
+		}, func(l loginView) bool { return l.Why == "ended by root at the command line" }},
 	} {
 		one := base
 		tc.change(&one)
