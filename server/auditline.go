@@ -14,8 +14,8 @@ import (
 // version 5 (docs/audit.schema.json): version 2 added groups, groups_omitted, unsure and
 // claims, version 3 denied, version 4 truncated, version 5 acr, amr, and the actions of
 // the pages. Names, meanings and order of the fields are stable: a new version may add
-// fields, and texts of action and reason, and changes none that exist. A line never holds a secret, and is bounded (auditbound.go), as is every text from
-// a client.
+// fields, and texts of action and reason, and changes none that exist. A line never holds
+// a secret, and is bounded (auditbound.go), as is every text from a client.
 type auditLine struct {
 	Time    time.Time `json:"time"`    // when the request began, by the store's clock, which all replicas use
 	Request string    `json:"request"` // the request's id, which the client receives as X-Request-Id
@@ -44,7 +44,7 @@ type auditLine struct {
 
 	// The question and the answer.
 	Service   string           `json:"service,omitempty"`    // the registry asked about
-	Asked     []string         `json:"asked,omitempty"`      // scopes; of a revocation the selector, as "name=value"
+	Asked     []string         `json:"asked,omitempty"`      // scopes; of a revocation the selector, of a new personal access token its limits and end, as "name=value"
 	Granted   []string         `json:"granted,omitempty"`    // scopes in the access token; none unless Status is 200
 	Denied    []string         `json:"denied,omitempty"`     // the rest of asked, which the rules or the token's limits do not grant; left out where no rule was evaluated
 	Rules     []policy.Verdict `json:"rules,omitempty"`      // the rules that matched or failed
@@ -129,10 +129,10 @@ const maxAuditText = 256
 // maxAMR bounds the authentication methods in an audit line.
 const maxAMR = 16
 
-// auditTexts returns authentication methods as the audit line has them.
+// auditTexts returns texts as the audit line has them: each as by [auditText].
 func auditTexts(all []string) []string {
 	var texts []string
-	for _, one := range all[:min(len(all), maxAMR)] {
+	for _, one := range all {
 		texts = append(texts, auditText(one))
 	}
 	return texts

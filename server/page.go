@@ -165,7 +165,7 @@ func (s *Server) finishVisit(w http.ResponseWriter, r *http.Request, gen *Genera
 func (r *request) noteVisit(gen *Generation, allGroups bool, done *pages.Record) {
 	l := &r.line
 	l.Action, l.Account, l.Service, l.Ended = string(done.Action), auditText(done.Account), done.Service, done.Ended
-	l.UserAgent = auditText(r.origin.userAgent)
+	l.Asked, l.UserAgent = auditTexts(done.Asked), auditText(r.origin.userAgent)
 	caller := principal{identity: done.Identity, session: done.Session}
 	r.notePrincipal(caller)
 	if done.Action == pages.ActionSignIn {

@@ -66,7 +66,7 @@ func (r *request) notePrincipal(caller principal) {
 	if caller.identity != nil {
 		l.User, l.Subject = caller.identity.User, caller.identity.Subject
 		l.Provider, l.Method = caller.identity.Provider, string(caller.identity.Method)
-		l.ACR, l.AMR = auditText(caller.identity.ACR), auditTexts(caller.identity.AMR)
+		l.ACR, l.AMR = auditText(caller.identity.ACR), auditTexts(caller.identity.AMR[:min(len(caller.identity.AMR), maxAMR)])
 	}
 	if caller.session != nil {
 		l.Session, l.TokenType = caller.session.ID, string(caller.session.Kind)

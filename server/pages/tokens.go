@@ -74,7 +74,7 @@ func (p *Pages) makeToken(ctx context.Context, v *Visit) (*Response, error) {
 		data.Preview = preview
 		return p.tokenFormPage(v, web, http.StatusOK, data), nil
 	}
-	v.Record.Action = ActionAccessToken
+	v.Record.Action, v.Record.Asked = ActionAccessToken, askedToken(pat, v.Now)
 	made, err := p.Sessions.IssuePAT(ctx, web, pat, v.Client)
 	if errors.Is(err, session.ErrTooMany) {
 		v.Record.Err, data.Errors.Form = err, v.text.get("token.too_many")

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,10 @@ func TestNewToken(t *testing.T) {
 	record := web.visit.Record
 	if record.Action != ActionAccessToken || record.Target == nil || record.Target.ID != made.ID || record.Session.ID != web.ID || record.Identity.User != "alice" {
 		t.Errorf("record %+v", record)
+	}
+	expires := "expires=" + web.visit.Now.Add(7*24*time.Hour).UTC().Format(time.RFC3339)
+	if want := []string{"service=registry", "repository=team-a/app", "repository=team-a/lib/**", "action=pull", expires}; !slices.Equal(record.Asked, want) {
+		t.Errorf("the record has asked %q, want %q", record.Asked, want)
 	}
 	if want := "Good for registry.corp.example, team-a/app, team-a/lib/**, pull Ends in 7 days What this token can do today: team-a/app, team-a/lib/** : pull · registry.corp.example This follows"; !strings.Contains(text(page), want) {
 		t.Errorf("the page lacks %q:\n%s", want, text(page))

@@ -35,6 +35,7 @@ type Record struct {
 	Session  *session.Session    // the browser session that was made or used
 	Target   *session.Session    // the session that was made or ended
 	Service  string              // of a one-time password
+	Asked    []string            // limits and end of a personal access token, as "name=value"
 	Ended    *int                // the number of sessions that ended
 	Err      error               // why the visit was refused
 }
