@@ -34,7 +34,7 @@ func (s *Server) newPages(gen *Generation) error {
 	}
 	gen.pages, err = pages.New(pages.Options{
 		Config: gen.PageConfig, Origin: origin, Origins: originsOf(gen.Config.PublicURLs), Contact: contact, Services: services,
-		Providers: gen.Chain, Sessions: s.sessions, Admin: s.admin, Policy: gen.Policy, Session: gen.SessionConfig,
+		Providers: gen.Chain, Sessions: s.sessions, Admin: s.admin, Rights: gen.rights, Session: gen.SessionConfig,
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // TestPolicyRequest: rules see the whole identity that a provider returned, its unsure
-// groups too.
+// groups too; so do the rights on a page.
 func TestPolicyRequest(t *testing.T) {
 	at, from := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), origin{address: netip.MustParseAddr("10.1.2.3")}
 	q := &question{service: "r", scopes: []registry.Scope{{Type: "repository", Name: "a", Actions: []string{"pull"}}}}
@@ -29,5 +30,10 @@ func TestPolicyRequest(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, caller.policyRequest(q, from, at), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("policyRequest (-want +got)\n%s", diff)
+	}
+	for i, got := 0, reflect.ValueOf(want); i < got.NumField(); i++ {
+		if name := got.Type().Field(i).Name; name != "Anonymous" && got.Field(i).IsZero() {
+			t.Errorf("this test does not set %s, which rules see too", name)
+		}
 	}
 }

@@ -136,6 +136,12 @@ func (p principal) policyRequest(q *question, from origin, now time.Time) policy
 	return asked
 }
 
+// rights returns what the rules grant a person today, by the same view of the person as a
+// decision.
+func (g *Generation) rights(id *providers.Identity) policy.Rights {
+	return g.Policy.Rights(principal{identity: id}.policyRequest(&question{}, origin{}, time.Time{}))
+}
+
 // mint returns the answer: the access token for the granted access and, where the
 // request gets one, the refresh token.
 func (s *Server) mint(ctx context.Context, gen *Generation, q *question, caller principal, access []registry.Access, req *request) (tokenAnswer, error) {

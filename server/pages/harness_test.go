@@ -270,6 +270,13 @@ func (s *testSessions) RevokeToken(ctx context.Context, token secret.Text, by st
 	return s.Admin.RevokeToken(ctx, token, by)
 }
 
+// rightsOf returns what the rules of a policy grant a person.
+func rightsOf(rules *policy.Policy) func(*providers.Identity) policy.Rights {
+	return func(id *providers.Identity) policy.Rights {
+		return rules.Rights(policy.Request{User: id.User, Groups: id.Groups, Provider: id.Provider, Method: string(id.Method)})
+	}
+}
+
 // newTestPages returns pages with two providers and the form, and a browser.
 func newTestPages(t testing.TB, origin string) (*Pages, *fakeProviders, *testSessions, *browser) {
 	t.Helper()
@@ -281,7 +288,7 @@ func newTestPages(t testing.TB, origin string) (*Pages, *fakeProviders, *testSes
 	sessions := newTestSessions(t, chain, secret.Text{})
 	p, err := New(Options{
 		Config: Config{}.WithDefaults(), Origin: parsed, Origins: []string{origin, origin2}, Contact: "the container team",
-		Providers: chain, Sessions: sessions, Admin: sessions, Policy: policy.Compile(nil, func(string, string) {}),
+		Providers: chain, Sessions: sessions, Admin: sessions, Rights: rightsOf(policy.Compile(nil, func(string, string) {})),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func (p *Pages) showMe(ctx context.Context, v *Visit) (*Response, error) {
 	data := meView{
 		Provider: p.label(web.Identity.Provider), Services: p.serviceViews(), Unchecked: p.unchecked(v.text, web),
 		HasStamp: web.Identity.Stamp != "", JustEnded: v.text.justEnded(all.Ended, web.Identity.User, v.Now),
-		Rights: p.viewRights(v.text, p.rights(web.Identity)),
+		Rights: p.viewRights(v.text, p.Rights(web.Identity)),
 	}
 	if !web.Fresh(v.Now) {
 		data.SignIn = p.signInAgainPath(routeMe, web)

@@ -40,7 +40,7 @@ func newMeSite(t testing.TB) *meSite {
 		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Origins: []string{"https://auth.corp.example"},
 		Contact: "the container team", Providers: chain, Sessions: sessions, Admin: sessions, Session: session.Config{}.WithDefaults(),
 		Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example", "r.corp.example"}}, {Name: "internal"}},
-		Policy:   compiled,
+		Rights:   rightsOf(compiled),
 	}}
 }
 

@@ -50,11 +50,6 @@ type Admin interface {
 	RevokeToken(ctx context.Context, token secret.Text, by string) (was *session.Session, ended bool, err error)
 }
 
-// Policy is the part of [policy.Policy] that the pages need.
-type Policy interface {
-	Rights(policy.Request) policy.Rights
-}
-
 var (
 	_ Providers = (*providers.Chain)(nil)
 	_ Sessions  = (*session.Sessions)(nil)
@@ -77,8 +72,8 @@ type Options struct {
 	Providers Providers
 	Sessions  Sessions
 	Admin     Admin
-	Policy    Policy
-	Session   session.Config // lifetimes that pages show
+	Rights    func(*providers.Identity) policy.Rights // what the rules grant a person today
+	Session   session.Config                          // lifetimes that pages show
 }
 
 // Pages are the pages of one loaded configuration. They are safe for concurrent use.

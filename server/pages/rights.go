@@ -26,20 +26,6 @@ type rightView struct {
 // rightsShown bounds the lines of each of Allow and Deny, so that a page stays small.
 const rightsShown = 20
 
-// rights returns what the rules grant a person today.
-func (p *Pages) rights(id *providers.Identity) policy.Rights {
-	return p.Policy.Rights(policyRequest(id))
-}
-
-// policyRequest returns a person as the policy sees them. [policy.Policy.Rights] looks at
-// nothing else.
-func policyRequest(id *providers.Identity) policy.Request {
-	return policy.Request{
-		User: id.User, Groups: id.Groups, Unsure: id.Unsure, FoldsCase: id.FoldsCase, Claims: id.Claims, Provider: id.Provider,
-		Method: string(id.Method), ACR: id.ACR, AMR: id.AMR, AuthTime: id.AuthTime,
-	}
-}
-
 // tokenRights returns what a personal access token could do today: what the rules grant its
 // person by this method, within the limits.
 func (p *Pages) tokenRights(id *providers.Identity, limits string) (policy.Rights, error) {
@@ -49,7 +35,7 @@ func (p *Pages) tokenRights(id *providers.Identity, limits string) (policy.Right
 	}
 	byToken := *id
 	byToken.Method = providers.MethodPAT
-	return parsed.NarrowRights(p.rights(&byToken)), nil
+	return parsed.NarrowRights(p.Rights(&byToken)), nil
 }
 
 // viewRights returns rights as a page shows them, or nil for none.

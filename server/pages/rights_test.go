@@ -1,32 +1,11 @@
 package pages
 
 import (
-	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"shorepass/policy"
-	"shorepass/providers"
 )
-
-// TestPolicyRequest: what a page shows is decided on the whole identity.
-func TestPolicyRequest(t *testing.T) {
-	t.Parallel()
-	got := reflect.ValueOf(policyRequest(&providers.Identity{
-		User: "alice", Groups: []string{"a"}, Unsure: []string{"b"}, FoldsCase: true, Claims: map[string]any{"c": "d"}, Provider: "corp",
-		Method: providers.MethodBrowser, ACR: "gold", AMR: []string{"otp"}, AuthTime: time.Now(),
-	}))
-	for i := range got.NumField() {
-		switch name := got.Type().Field(i).Name; name {
-		case "Anonymous", "Service", "Address", "Time", "Scopes": // of a request, which Rights does not look at
-		default:
-			if got.Field(i).IsZero() {
-				t.Errorf("the policy does not get %s", name)
-			}
-		}
-	}
-}
 
 // TestMyRights: a person sees what they may do today; one without any permission is told so,
 // and whom to ask.
