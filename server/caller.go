@@ -18,7 +18,7 @@ import (
 var errNoCaller = httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_client",
 	message: "authentication required: send your user name and password, or a token as the password, by Basic"}
 
-// SessionAdmin inspects and ends sessions: the part of [session.Admin] that
+// SessionAdmin inspects and ends sessions: the part of [session.Admin] that the pages,
 // /oauth/revoke and /oauth/introspect need. Its errors wrap
 // providers.ErrUnavailable, or session.ErrRefused where a token has no session.
 type SessionAdmin interface {
@@ -27,14 +27,6 @@ type SessionAdmin interface {
 	// ServiceOf returns the service that a token was issued for, whether the token
 	// is valid or not.
 	ServiceOf(ctx context.Context, token secret.Text) (string, error)
-
-	// Inspect returns the session behind a token that could be redeemed. It asks no
-	// provider, and does not count as a use of the token.
-	Inspect(ctx context.Context, token secret.Text) (*session.Session, error)
-
-	// RevokeToken ends the session behind a token. It is idempotent: was is the
-	// session before the call, and ended is false if it had ended already.
-	RevokeToken(ctx context.Context, token secret.Text, by string) (was *session.Session, ended bool, err error)
 }
 
 // parseCallerCredential parses the credential of a request to /oauth/revoke or

@@ -40,13 +40,22 @@ type Sessions interface {
 
 // Admin is the part of [session.Admin] that the pages need.
 type Admin interface {
+	// List returns the sessions that sel selects, the newest first.
 	List(ctx context.Context, sel session.Selector) ([]session.Session, error)
+
+	// ListPerson returns the sessions of a person, live ones and those that ended.
 	ListPerson(ctx context.Context, provider, subject string) (*session.PersonSessions, error)
+
+	// Inspect returns the session behind a token that could be redeemed. It asks no
+	// provider, and does not count as a use of the token.
 	Inspect(ctx context.Context, token secret.Text) (*session.Session, error)
 
 	// Revoke ends the sessions that sel selects and returns their number. When it
 	// returns, every replica refuses their tokens.
 	Revoke(ctx context.Context, sel session.Selector, by string) (int, error)
+
+	// RevokeToken ends the session behind a token. It is idempotent: was is the session
+	// before the call, and ended is false if it had ended already.
 	RevokeToken(ctx context.Context, token secret.Text, by string) (was *session.Session, ended bool, err error)
 }
 
