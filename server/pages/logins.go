@@ -116,6 +116,7 @@ var reasonKeys = map[session.Reason]string{
 	session.ReasonRevoked: "me.reason.revoked", session.ReasonEnded: "me.reason.ended", session.ReasonStamp: "me.reason.stamp",
 	session.ReasonGone: "me.reason.gone", session.ReasonExpired: "me.reason.expired", session.ReasonSignIn: "me.reason.sign_in",
 	session.ReasonIdle: "me.reason.idle", session.ReasonUnused: "me.reason.unused", session.ReasonPerPerson: "me.reason.per_person",
+	session.ReasonReplaced: "me.reason.replaced",
 }
 
 // why says why a session ended, and who revoked it.

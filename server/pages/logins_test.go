@@ -2,6 +2,8 @@ package pages
 
 import (
 	"net/netip"
+	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -65,12 +67,15 @@ func TestLoginView(t *testing.T) {
 // Each reason for which sessions end has a text.
 func TestReasons(t *testing.T) {
 	t.Parallel()
-	for _, reason := range []session.Reason{
-		session.ReasonRevoked, session.ReasonEnded, session.ReasonStamp, session.ReasonGone, session.ReasonExpired, session.ReasonSignIn,
-		session.ReasonIdle, session.ReasonUnused, session.ReasonPerPerson,
-	} {
-		if english.get(reasonKeys[reason]) == "" {
-			t.Errorf("the reason %q has no text", reason)
+	source, err := os.ReadFile("../../session/life.go")
+	must(t, err)
+	declared := regexp.MustCompile(`Reason += "(.+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(declared) < len(reasonKeys) {
+		t.Errorf("session/life.go declares %d reasons, and there are texts for %d", len(declared), len(reasonKeys))
+	}
+	for _, one := range declared {
+		if english.get(reasonKeys[session.Reason(one[1])]) == "" {
+			t.Errorf("the reason %q has no text", one[1])
 		}
 	}
 }
