@@ -4,9 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/types"
-
 	"shorepass/registry"
 )
 
@@ -78,16 +75,6 @@ func (d *decider) pieces(deny bool, keep func(piece) bool) (all []piece, more bo
 	return all, false
 }
 
-// fate is how a condition evaluates for a person, in whichever request.
-type fate int
-
-const (
-	never   fate = iota // false
-	fails               // it has no value
-	depends             // the request decides, or it was not evaluated
-	always              // true
-)
-
 // piecesOf returns what a rule gives or takes away.
 func (d *decider) piecesOf(r *rule) []piece {
 	groups := d.groupsFor(r)
@@ -99,16 +86,16 @@ func (d *decider) piecesOf(r *rule) []piece {
 	if failed && !r.deny {
 		return nil
 	}
-	conditions := d.actionsByFate(r)
+	actions := d.actionsByValue(r)
 	var all []piece
 	for _, filled := range d.fillAll(r, groups, r.deny) {
-		for _, f := range []fate{always, depends, fails} {
-			if len(conditions[f]) == 0 || f == fails && !r.deny {
+		for _, value := range []partialValue{always, depends, fails} {
+			if len(actions[value]) == 0 || value == fails && !r.deny {
 				continue
 			}
 			one := piece{
 				rules: []string{r.Name}, services: newGlobList(r.services), types: newGlobList(r.types), name: filled,
-				actions: conditions[f], conditional: f == depends, failed: failed || f == fails,
+				actions: actions[value], conditional: value == depends, failed: failed || value == fails,
 			}
 			if d.applyUnless(r, &one) {
 				all = append(all, one)
@@ -116,89 +103,6 @@ func (d *decider) piecesOf(r *rule) []piece {
 		}
 	}
 	return all
-}
-
-// actionsByFate returns the actions of a rule by how its condition evaluates for them. "*"
-// stands for every action, also where some of them are named beside it.
-func (d *decider) actionsByFate(r *rule) map[fate][]string {
-	if r.when == nil || !r.when.byAction {
-		return map[fate][]string{d.fateOf(r.when, ""): r.actionTexts()}
-	}
-	all := make(map[fate][]string)
-	for _, action := range d.policy.actions {
-		if r.hasAction(d.policy.actionBit(action), action) {
-			f := d.fateOf(r.when, action)
-			all[f] = append(all[f], action)
-		}
-	}
-	if f := d.fateOf(r.when, ""); /* whichever the action */ r.star && f != never {
-		if f == always || f == fails {
-			return map[fate][]string{f: {"*"}}
-		}
-		all[f] = []string{"*"}
-	}
-	return all
-}
-
-// actionTexts returns the actions key, each action once.
-func (r *rule) actionTexts() []string {
-	if r.star {
-		return []string{"*"}
-	}
-	return sortedActions(r.Actions)
-}
-
-// fateOf evaluates a condition with what is known of the person; nil holds. action is ""
-// where it is not known.
-func (d *decider) fateOf(c *condition, action string) fate {
-	switch {
-	case c == nil:
-		return always
-	case c.byRequest:
-		return d.partialFate(c, action)
-	}
-	switch got := d.evalCondition(c, action); {
-	case got.holds:
-		return always
-	case got.fault == overBudget:
-		return depends
-	case got.fault != "":
-		return fails
-	}
-	return never
-}
-
-// partialFate is fateOf for a condition that names the request: CEL's partial evaluation,
-// with the parts of the request unknown.
-func (d *decider) partialFate(c *condition, action string) fate {
-	if d.spent > maxRequestCost {
-		return depends
-	}
-	var unknown []*cel.AttributePatternType
-	for _, name := range requestVariables {
-		if name != "request.action" || action == "" {
-			unknown = append(unknown, cel.AttributePattern(name))
-		}
-	}
-	d.prepareActivation(action)
-	known, err := cel.PartialVars(d.activation, unknown...)
-	if err != nil {
-		return depends
-	}
-	out, details, err := c.partial.Eval(known)
-	if cost := details.ActualCost(); cost != nil {
-		d.spent += *cost
-	}
-	d.spent += evaluationCost
-	switch {
-	case err != nil:
-		return fails
-	case out == types.True:
-		return always
-	case out == types.False:
-		return never
-	}
-	return depends
 }
 
 // applyUnless reports whether anything of a piece is left beside the rules that its unless
@@ -219,20 +123,6 @@ func (d *decider) applyUnless(r *rule, one *piece) bool {
 		}
 	}
 	return true
-}
-
-// coversPerson returns whether a rule that an unless names covers the person, for some
-// resource at least.
-func (d *decider) coversPerson(r *rule) fate {
-	if d.personMismatch(r, d.identity.possible, noKey) != noKey {
-		return never
-	}
-	f := d.fateOf(r.when, "")
-	known := d.personMismatch(r, d.identity.sure, noKey) == noKey && d.identity.possible == d.identity.sure && d.placeholderFault(r, d.identity.sure, true) == ""
-	if f == always && !known || f == fails {
-		return depends
-	}
-	return f
 }
 
 // fillAll returns the globs of a rule with their placeholders filled. One that cannot be
