@@ -22,7 +22,7 @@ type redeemer interface {
 	// and of one of the kinds.
 	Redeem(ctx context.Context, token secret.Text, service string, client session.Client, kinds ...session.Kind) (*session.Session, error)
 
-	// RedeemOneTimePassword redeems a one-time login password for a new session for service. The
+	// RedeemOneTimePassword redeems a one-time password for a new session for service. The
 	// error is a [*session.SpentError] where the password was used before.
 	RedeemOneTimePassword(ctx context.Context, token secret.Text, service string, client session.Client) (*session.Session, error)
 
@@ -127,7 +127,7 @@ func (s *Server) redeem(ctx context.Context, gen *Generation, token secret.Text,
 	return principal{identity: found.Identity, session: found}, nil
 }
 
-// redeemOneTime redeems a one-time login password for a session. It does so only where the
+// redeemOneTime redeems a one-time password for a session. It does so only where the
 // request asks for an offline token, as docker login does; any other request leaves
 // the password unspent.
 func (s *Server) redeemOneTime(ctx context.Context, cred credential, service string, client session.Client) (principal, error) {

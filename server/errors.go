@@ -60,7 +60,7 @@ func malformed(message string) httpError {
 	return httpError{status: http.StatusBadRequest, code: codeUnsupported, oauth: "invalid_request", message: message}
 }
 
-// errOneTime is for a one-time login password in a request that cannot spend it.
+// errOneTime is for a one-time password in a request that cannot spend it.
 var errOneTime = errors.New("a one-time password in a request that is no docker login")
 
 func unauthorized(message string, cause error) httpError {

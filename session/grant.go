@@ -21,7 +21,7 @@ type GrantStore interface {
 	FindGrant(ctx context.Context, hash Hash, known Version) (*StoredGrant, error)
 }
 
-// oneTimeLifetime is the TTL of a one-time login password.
+// oneTimeLifetime is the TTL of a one-time password.
 const oneTimeLifetime = 10 * time.Minute
 
 // maxGrants bounds the stored grants of one person and kind, spent ones
@@ -48,7 +48,7 @@ var errOriginEnded = fmt.Errorf("%w: the session that it is made from has ended"
 // mayDerive reports whether other tokens can be derived from a session.
 func (s *Session) mayDerive() bool { return s.Kind == KindBrowser && s.row != nil }
 
-// IssueOneTimePassword derives a one-time login password for service from a
+// IssueOneTimePassword derives a one-time password for service from a
 // browser's session. It is valid for one login within ten minutes. It outlives the
 // session if the person logs out with the browser ([Admin.RevokeToken]), as docker login
 // may be next, and ends with it if the session is revoked ([Admin.Revoke]). The error
@@ -92,7 +92,7 @@ func (s *Sessions) IssuePAT(ctx context.Context, from *Session, pat PAT, client 
 	return s.derive(ctx, from.row, from.Identity, draftOptions{kind: KindPAT, label: pat.Label, limits: pat.Limits, lifetime: pat.Lifetime, client: client, from: &from.row.Hash})
 }
 
-// RedeemOneTimePassword spends a one-time login password for a session on
+// RedeemOneTimePassword spends a one-time password for a session on
 // service. The errors are those of [Sessions.Redeem], and a [*SpentError] if it
 // was used before.
 func (s *Sessions) RedeemOneTimePassword(ctx context.Context, token secret.Text, service string, client Client) (*Session, error) {

@@ -208,7 +208,7 @@ type SessionStamp struct {
 }
 
 // Grant is a secret that can be exchanged once for a session or a token: a
-// one-time login password, or an authorization code (RFC 6749, section 4.1.2).
+// one-time password, or an authorization code (RFC 6749, section 4.1.2).
 // It points to the sign-in of the session that it was made from, and copies its
 // Login.
 type Grant struct {

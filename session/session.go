@@ -1,6 +1,6 @@
 // Package session issues, redeems and revokes shorepass's own tokens: refresh
 // tokens (sp_r_), personal access tokens (sp_p_), robots' tokens (sp_b_),
-// browsers' cookies (sp_w_) and one-time login passwords (sp_o_).
+// browsers' cookies (sp_w_) and one-time passwords (sp_o_).
 //
 // A token is opaque: 256 random bits and a checksum. The store has only its
 // SHA-256. A token is not rotated, since docker stores a refresh token once and

@@ -19,7 +19,7 @@ const (
 	KindPAT     Kind = "pat"      // sp_p_, a personal access token
 	KindRobot   Kind = "robot"    // sp_b_, a robot's token
 	KindBrowser Kind = "browser"  // sp_w_, a browser's cookie
-	KindOneTime Kind = "one-time" // sp_o_, a one-time login password: a grant, not a session
+	KindOneTime Kind = "one-time" // sp_o_, a one-time password: a grant, not a session
 )
 
 // prefixes are the prefixes of tokens by kind.

@@ -15,7 +15,7 @@ type oneTimeView struct {
 	Stdin    string // the command that reads it from standard input
 }
 
-// makeOneTimePassword answers POST /me/one-time: it makes a one-time login password for a
+// makeOneTimePassword answers POST /me/one-time: it makes a one-time password for a
 // service, and shows it once. The store has no readable form of it, so that the response has
 // it rather than a page that the browser is sent to.
 func (p *Pages) makeOneTimePassword(ctx context.Context, v *Visit) (*Response, error) {
