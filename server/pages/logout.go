@@ -59,36 +59,50 @@ func (p *Pages) showLogout(ctx context.Context, v *Visit) (*Response, error) {
 // logOut answers POST /logout: it ends the session of the cookie, and no other login. With
 // the field provider it leads to the provider's logout as well.
 func (p *Pages) logOut(ctx context.Context, v *Visit) (*Response, error) {
-	var data signedOutView
-	if token := p.sessionToken(v.Request); !token.IsZero() {
-		was, ended, err := p.Admin.RevokeToken(ctx, token, bySignOut)
-		switch {
-		case errors.Is(err, session.ErrRefused): // such as an unknown token: nothing is to end
-		case err != nil:
-			return nil, err
-		default:
-			number := 0
-			if ended {
-				number = 1
-			}
-			v.Record = Record{Action: ActionSignOut, Identity: was.Identity, Session: was, Target: was, Ended: &number}
-			if at, to := p.logoutAt(ctx, was); at != nil {
-				data = signedOutView{at.Label, to}
-			}
-		}
+	was, err := p.endSession(ctx, v)
+	if err != nil {
+		return nil, err
 	}
 	v.setCookie(p.deletion(cookieSession))
+	var data signedOutView
+	if was != nil {
+		if at, to := p.logoutAt(ctx, was); at != nil {
+			data = signedOutView{at.Label, to}
+		}
+	}
 	var response *Response
-	switch {
-	case v.Form.Get("provider") != "" && data.URL != "":
+	switch leads := v.Form.Get("provider") != ""; {
+	case leads && data.URL != "":
 		response = p.page(v, http.StatusOK, "forward", view{Title: v.text.get("signed_out.title"), Data: forwardView(data)})
-	case v.Form.Get("provider") == "" && data.URL == "":
+	case !leads && data.URL == "":
 		response = p.signedOutPage(v, signedOutView{}) // the provider has no logout
 	default:
 		response = p.signedOutPage(v, data)
 	}
 	response.Header.Set("Clear-Site-Data", `"cache"`) // not "cookies": that reaches every host of the domain
 	return response, nil
+}
+
+// endSession ends the session of the cookie, and records that. It returns the session, or
+// nil where there is none to end.
+func (p *Pages) endSession(ctx context.Context, v *Visit) (*session.Session, error) {
+	token := p.sessionToken(v.Request)
+	if token.IsZero() {
+		return nil, nil
+	}
+	was, isEnded, err := p.Admin.RevokeToken(ctx, token, bySignOut)
+	switch {
+	case errors.Is(err, session.ErrRefused): // such as an unknown token
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	ended := 0
+	if isEnded {
+		ended = 1
+	}
+	v.Record = Record{Action: ActionSignOut, Identity: was.Identity, Session: was, Target: was, Ended: &ended}
+	return was, nil
 }
 
 func (p *Pages) signedOutPage(v *Visit, data signedOutView) *Response {
