@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -33,20 +34,47 @@ func (p *Pages) finishSignIn(ctx context.Context, v *Visit) (*Response, error) {
 		return nil, errSignInMixedUp
 	}
 	signedIn, err := p.Providers.SignIn(ctx, provider, providers.AuthorizationResponse{Request: p.request(s), Params: params})
+	if refused, ok := errors.AsType[*providers.AuthorizationError](err); ok && s.Consent {
+		return p.goOnWithoutConsent(ctx, v, s, refused)
+	}
 	if err != nil {
 		return nil, err
 	}
-	again, err := p.needsConsent(ctx, s, signedIn)
+	asksConsent, err := p.needsConsent(ctx, s, signedIn)
 	if err != nil {
 		return nil, err
-	}
-	if again {
-		v.Record = Record{}
-		s.Consent = true
-		return p.startSignIn(ctx, v, *s)
 	}
 	v.setCookie(p.cookie(cookieProvider, provider, rememberProvider))
-	return p.beginSession(ctx, v, signedIn, s.To)
+	response, err := p.beginSession(ctx, v, signedIn, s.To)
+	if err != nil || !asksConsent {
+		return response, err
+	}
+	return p.askConsent(ctx, v, s, response)
+}
+
+// askConsent sends the browser to the provider once more, with prompt=consent. The session
+// of the first response has begun, and the response to the second replaces it: a provider may
+// leave the person at a page of its own, as Entra ID does where only an administrator may
+// consent. signedIn is the response without a second request.
+func (p *Pages) askConsent(ctx context.Context, v *Visit, s *pendingSignIn, signedIn *Response) (*Response, error) {
+	again := *s
+	again.Consent = true
+	response, err := p.startSignIn(ctx, v, again)
+	if err != nil {
+		v.Record.Err = err
+		return signedIn, nil
+	}
+	return response, nil
+}
+
+// goOnWithoutConsent answers a second request that was refused: the session of the first
+// response stays, and /me says until when a login lasts.
+func (p *Pages) goOnWithoutConsent(ctx context.Context, v *Visit, s *pendingSignIn, refused error) (*Response, error) {
+	if _, err := p.signedIn(ctx, v); err != nil {
+		return nil, refused
+	}
+	v.Record.Err = refused
+	return redirect(p.routePath(s.To)), nil
 }
 
 // responseParams returns the parameters of an authorization response. None is repeated

@@ -70,7 +70,7 @@ func TestConsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := again.Query()
-	if second.Get("prompt") != "consent" || second.Get("login_hint") != "alice" || second.Get("state") == first.Get("state") || len(sessions.live()) != 0 || b.visit.Record.Action != "" {
+	if second.Get("prompt") != "consent" || second.Get("login_hint") != "alice" || second.Get("state") == first.Get("state") || len(sessions.live()) != 1 || b.visit.Record.Session == nil {
 		t.Fatalf("the second request is %v; %d sessions; record %+v", second, len(sessions.live()), b.visit.Record)
 	}
 	if got := finish(b, second); got.Location != "/me" || len(sessions.live()) != 1 || len(b.signIns()) != 0 {
@@ -81,6 +81,87 @@ func TestConsent(t *testing.T) {
 	chain.answer = without
 	if got := finish(b, b.startAt("/login?provider=sso")); got.Location != "/me" {
 		t.Errorf("with a token that is held: %d to %s", got.Status, got.Location)
+	}
+}
+
+// A person who refuses the consent, or whom the provider does not let consent, is signed in by
+// the first response; so is one who stays at a page of the provider (Entra ID: "Need admin
+// approval"), and one whose provider is down at the second request.
+func TestRefusedConsent(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		second func(b *browser, chain *fakeProviders, sent url.Values) *Response // nil where the browser never comes back
+	}{
+		{"refused", func(b *browser, chain *fakeProviders, sent url.Values) *Response {
+			chain.answer = func(providers.AuthorizationResponse) (*providers.SignedIn, error) {
+				return nil, &providers.AuthorizationError{Code: "access_denied"}
+			}
+			return b.get("/login/sso/callback?error=access_denied&state=" + sent.Get("state"))
+		}},
+		{"not allowed", func(b *browser, chain *fakeProviders, sent url.Values) *Response {
+			chain.answer = func(providers.AuthorizationResponse) (*providers.SignedIn, error) {
+				return nil, &providers.AuthorizationError{Code: "consent_required"}
+			}
+			return b.get("/login/sso/callback?error=consent_required&state=" + sent.Get("state"))
+		}},
+		{"stays at the provider", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, chain, sessions, b := newTestPages(t, origin)
+			p.Session = session.Config{}.WithDefaults()
+			chain.answer = func(providers.AuthorizationResponse) (*providers.SignedIn, error) {
+				id := person("sso", "alice")
+				id.RefreshToken = secret.Text{}
+				return &providers.SignedIn{Identity: id, NeedsConsent: true}, nil
+			}
+			sent := b.startAt("/login?provider=sso&to=new-token")
+			again, err := url.Parse(b.get("/login/sso/callback?code=x&state=" + sent.Get("state")).Location)
+			if err != nil || again.Query().Get("prompt") != "consent" {
+				t.Fatalf("the second request is %v, %v", again, err)
+			}
+			if c.second != nil {
+				got := c.second(b, chain, again.Query())
+				if record := b.visit.Record; got.Status != http.StatusSeeOther || got.Location != "/me/new-token" || record.Err == nil || record.Identity == nil {
+					t.Errorf("%d to %q, record %+v\n%s", got.Status, got.Location, record, got.Body)
+				}
+			}
+			if live, page := sessions.live(), b.get("/me"); page.Status != http.StatusOK || len(live) != 1 || p.unchecked(english, &live[0]) == "" {
+				t.Errorf("sessions %v, GET /me: %d\n%s", live, page.Status, page.Body)
+			}
+		})
+	}
+	_, chain, sessions, b := newTestPages(t, origin)
+	sent := b.startAt("/login?provider=sso")
+	chain.answer = func(providers.AuthorizationResponse) (*providers.SignedIn, error) {
+		chain.down = providers.ErrUnavailable
+		id := person("sso", "alice")
+		id.RefreshToken = secret.Text{}
+		return &providers.SignedIn{Identity: id, NeedsConsent: true}, nil
+	}
+	if got := b.get("/login/sso/callback?code=x&state=" + sent.Get("state")); got.Location != "/me" || len(sessions.live()) != 1 || b.visit.Record.Err == nil {
+		t.Errorf("the provider is down at the second request: %d to %q, %d sessions", got.Status, got.Location, len(sessions.live()))
+	}
+}
+
+// Refused consent of a sign-in whose session is gone is an error page, and no sign-in.
+func TestRefusedConsentWithoutSession(t *testing.T) {
+	_, chain, sessions, b := newTestPages(t, origin)
+	chain.answer = func(providers.AuthorizationResponse) (*providers.SignedIn, error) {
+		id := person("sso", "alice")
+		id.RefreshToken = secret.Text{}
+		return &providers.SignedIn{Identity: id, NeedsConsent: true}, nil
+	}
+	sent := b.startAt("/login?provider=sso")
+	again, err := url.Parse(b.get("/login/sso/callback?code=x&state=" + sent.Get("state")).Location)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.post("/logout")
+	chain.answer = func(providers.AuthorizationResponse) (*providers.SignedIn, error) {
+		return nil, &providers.AuthorizationError{Code: "access_denied"}
+	}
+	if got := b.get("/login/sso/callback?error=access_denied&state=" + again.Query().Get("state")); got.Status != http.StatusForbidden || len(sessions.live()) != 0 {
+		t.Errorf("%d to %q, %d sessions", got.Status, got.Location, len(sessions.live()))
 	}
 }
 
