@@ -106,6 +106,8 @@ func (c Config) Validate(fault func(key, problem string)) {
 		fault("name", "is required: what logs, rules and sessions call this provider")
 	case strings.ContainsFunc(c.Name, notInName) || len(c.Name) > 64:
 		fault("name", fmt.Sprintf("%q is not made of at most 64 letters, digits, \"-\", \"_\" and \".\"", c.Name))
+	case c.Name == "." || c.Name == "..":
+		fault("name", fmt.Sprintf("%q is a step in a path, which browsers take out of the URL /login/NAME/callback (RFC 3986, section 5.2.4)", c.Name))
 	}
 	validateGlobs("match", c.Match, fault)
 	validateGlobs("require_groups", c.RequireGroups, fault)
