@@ -143,9 +143,15 @@ func (p *Provider) signedIn(ctx context.Context, m *metadata, got tokens, reques
 
 // mayNeedConsent reports whether the provider may give the refresh token that is wanted only
 // together with consent, as it may for the scope offline_access (OpenID Connect Core 1.0,
-// section 11) and as Google does. Where prompt has consent, it was asked for already.
+// section 11) and as Google does. Where prompt has consent, it was asked for already. Entra ID
+// asks for a missing consent by itself, and answers prompt=consent with a page that only an
+// administrator gets past where people may not consent (AADSTS90094), although the
+// administrator consented for all before.
 func (p *Provider) mayNeedConsent(m *metadata) bool {
-	return p.cfg.grants(grantRefresh) && !slices.Contains(p.cfg.Prompt, promptConsent) && (m.asksOfflineAccess(p.cfg) || p.cfg.Issuer == googleIssuer)
+	if !p.cfg.grants(grantRefresh) || slices.Contains(p.cfg.Prompt, promptConsent) || p.cfg.isEntra() {
+		return false
+	}
+	return m.asksOfflineAccess(p.cfg) || p.cfg.Issuer == googleIssuer
 }
 
 // maxSID bounds a sid claim, in bytes.

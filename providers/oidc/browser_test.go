@@ -273,6 +273,10 @@ func TestSignInAtOtherMakes(t *testing.T) {
 func TestNeedsConsent(t *testing.T) {
 	t.Parallel()
 	i := oidctest.NewIssuer(t)
+	const entra, google = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0", "https://accounts.google.com"
+	at := func(issuer string) func(*oidc.Config) {
+		return func(c *oidc.Config) { c.Issuer, c.Discovery = issuer, i.URL }
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(*oidc.Config)
@@ -283,14 +287,18 @@ func TestNeedsConsent(t *testing.T) {
 		{"the provider has no such scope", func(*oidc.Config) {}, []string{"openid"}, false},
 		{"no refresh token is wanted", func(c *oidc.Config) { c.Grants = []string{"browser"} }, []string{"openid", "offline_access"}, false},
 		{"consent was asked for", func(c *oidc.Config) { c.Prompt = []string{"consent"} }, []string{"openid", "offline_access"}, false},
+		{"Google has no such scope, and gives one with consent", at(google), []string{"openid"}, true},
+		{"Entra ID asks for a missing consent by itself", at(entra), []string{"openid", "offline_access"}, false},
 	} {
-		i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"scopes_supported": tt.scopes})))
-		p := newBrowserProvider(t, i.URL, func(c *oidc.Config) {
+		issuer := i.URL
+		p := newBrowserProvider(t, issuer, func(c *oidc.Config) {
 			c.Users.Claim, c.Groups.Claim, c.Userinfo = "sub", "", "never"
 			tt.change(c)
+			issuer = c.Issuer
 		})
+		i.Replace(oidctest.DiscoveryPath, serveJSON(i.Metadata(map[string]any{"issuer": issuer, "scopes_supported": tt.scopes})))
 		request := newRequest()
-		token := i.IDToken(map[string]any{"aud": "page", "nonce": request.Nonce})
+		token := i.IDToken(map[string]any{"iss": issuer, "aud": "page", "nonce": request.Nonce})
 		i.Replace(oidctest.TokenPath, serveJSON(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": token}))
 		got, err := p.RedeemCode(t.Context(), providers.AuthorizationResponse{Request: request, Params: url.Values{"code": {"c"}}})
 		if err != nil || got.NeedsConsent != tt.want {
