@@ -124,6 +124,7 @@ func TestPagesOverHTTP(t *testing.T) {
 	if got.status != 303 || line["action"] != "sign_in" || line["user"] != "alice" || line["request"] != got.header.Get("X-Request-Id") || len(cookies) == 0 {
 		t.Fatalf("POST /login: %d %v, line %v", got.status, got.header, line)
 	}
+	got = get(got.header.Get("Location"), cookies...)
 	if got := get(got.header.Get("Location"), cookies...); got.status != 200 || !strings.Contains(got.body, "alice") {
 		t.Errorf("the page after the sign-in: %d %s", got.status, got.body)
 	}

@@ -171,7 +171,7 @@ var hostile = []string{
 // No redirect leads to a place that a request names, and no page repeats it as markup.
 func TestNoOpenRedirect(t *testing.T) {
 	a := newAttack(t)
-	own := map[string]bool{"/me": true, "/login?to=me": true}
+	own := map[string]bool{"/login?to=me&accepted": true, "/me": true, "/login?to=me": true}
 	refs, script := regexp.MustCompile(`(?:(?:href|src|action)="|url=)([^"]*)"`), regexp.MustCompile(`<script src=[^"]`)
 	base, err := url.Parse(origin + "/login")
 	if err != nil {
@@ -204,6 +204,7 @@ func TestNoOpenRedirect(t *testing.T) {
 		check("logout path", a.victim.post("/logout/"+url.PathEscape(text), "logout_token", text))
 		check("form", a.victim.post("/login", "login", text, "password", "wrong", "to", text))
 		check("form, signed in", a.victim.post("/login", "login", "alice", "password", "right", "to", text))
+		check("after the form", a.victim.get("/login?accepted&to="+query))
 		check("logout", a.victim.post("/logout", "provider", text, "to", text))
 	}
 }

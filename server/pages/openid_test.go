@@ -209,7 +209,7 @@ func TestFormStory(t *testing.T) {
 	if after := got.Header.Get("Retry-After"); got.Status != http.StatusTooManyRequests || after == "" || !has(got, "Too many wrong passwords") {
 		t.Errorf("the fourth wrong password: %d, Retry-After %q\n%s", got.Status, after, got.Body)
 	}
-	if got := s.post("/login", "login", "admin", "password", "right"); got.Location != "/me" || s.visit.Record.Session.LoginName != "admin" {
+	if got := s.post("/login", "login", "admin", "password", "right"); got.Location != "/login?to=me&accepted" || s.visit.Record.Session.LoginName != "admin" {
 		t.Errorf("%d to %s, %+v", got.Status, got.Location, s.visit.Record)
 	}
 	if page := s.get("/logout"); page.Status != http.StatusOK || has(page, "Sign out here and") {

@@ -38,13 +38,16 @@ type providerChoice struct {
 
 // showSignIn answers GET /login: the page on which a person chooses a provider or fills in
 // the form. Where there is nothing to choose, or the query names a provider, the browser
-// goes straight there.
+// goes straight there. After the form it goes on to the page that the person wanted.
 func (p *Pages) showSignIn(ctx context.Context, v *Visit) (*Response, error) {
 	query, err := queryOf(v.Request)
 	if err != nil {
 		return nil, err
 	}
 	s := pendingSignIn{Provider: query.Get("provider"), To: p.routeName(query.Get("to")), Hint: cleanHint(query.Get("hint"))}
+	if query.Has(afterForm) {
+		return p.leaveForm(v, s.To)
+	}
 	offered := p.Providers.BrowserProviders()
 	if s.Provider == "" && len(offered) == 1 && !p.Providers.OffersForm() {
 		s.Provider = offered[0].Name
@@ -140,7 +143,23 @@ func (p *Pages) signInByForm(ctx context.Context, v *Visit) (*Response, error) {
 	if p.cookieValue(v.Request, cookieProvider) != "" {
 		v.setCookie(p.deletion(cookieProvider)) // the form was the last choice
 	}
-	return p.beginSession(ctx, v, &providers.SignedIn{Identity: id}, to)
+	if _, err := p.beginSession(ctx, v, &providers.SignedIn{Identity: id}, to); err != nil {
+		return nil, err
+	}
+	return redirect(signInPath(to, "", "") + "&" + afterForm), nil
+}
+
+// afterForm is in the query of GET /login after the form was accepted.
+const afterForm = "accepted"
+
+// leaveForm sends a browser whose person has signed in with the form on, if it has the
+// cookie. One that refuses cookies would come back to an empty form, without a reason. A
+// sign-in at a provider needs no such step: its callback needs a cookie.
+func (p *Pages) leaveForm(v *Visit, to string) (*Response, error) {
+	if p.sessionToken(v.Request).IsZero() {
+		return nil, errNoCookies
+	}
+	return redirect(p.routePath(to)), nil
 }
 
 // checkPassword returns the person whose login name and password these are.

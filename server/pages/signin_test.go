@@ -153,7 +153,7 @@ func TestSignInByForm(t *testing.T) {
 				t.Errorf("record %+v", record)
 			}
 			if c.status == http.StatusSeeOther {
-				if got.Location != "/me" || len(sessions.live()) != 1 || record.Session.LoginName != "alice" || record.Identity.User != "alice" {
+				if got.Location != "/login?to=me&accepted" || len(sessions.live()) != 1 || record.Session.LoginName != "alice" || record.Identity.User != "alice" {
 					t.Errorf("to %s, record %+v", got.Location, record)
 				}
 				return
@@ -203,7 +203,8 @@ func TestSignInNeeded(t *testing.T) {
 	expect(b.get("/me/new-token"), 303, "/login?to=new-token")
 	expect(b.post("/me/new-token"), 401, "")
 
-	expect(b.post("/login", "login", "alice", "password", "right", "to", "new-token"), 303, "/me/new-token")
+	expect(b.post("/login", "login", "alice", "password", "right", "to", "new-token"), 303, "/login?to=new-token&accepted")
+	expect(b.get("/login?to=new-token&accepted"), 303, "/me/new-token")
 	expect(b.get("/me"), 303, "/seen")
 	expect(b.post("/me/new-token"), 303, "/done")
 	b.now = b.now.Add(10*time.Minute + time.Second)
@@ -268,4 +269,15 @@ func (c *concurrentProviders) SignIn(ctx context.Context, provider string, r pro
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fakeProviders.SignIn(ctx, provider, r)
+}
+
+// A browser that refuses cookies is told so, rather than sent from the form to /me and back
+// to the form.
+func TestBrowserWithoutCookies(t *testing.T) {
+	_, _, _, b := newTestPages(t, origin)
+	next := b.post("/login", "login", "alice", "password", "right")
+	clear(b.cookies)
+	if got := b.get(next.Location); got.Status != http.StatusBadRequest || !has(got, "This browser refuses cookies") || !has(got, `href="/login"`) {
+		t.Errorf("GET %s: %d to %q\n%s", next.Location, got.Status, got.Location, got.Body)
+	}
 }
