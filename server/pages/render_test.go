@@ -2,10 +2,15 @@ package pages
 
 import (
 	"context"
+	"io/fs"
 	"maps"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,4 +69,53 @@ func TestContact(t *testing.T) {
 			t.Errorf("the page lacks %q:\n%s", want, got.Body)
 		}
 	}
+}
+
+// Each text is used, and each that is used is there.
+func TestTextsAreUsed(t *testing.T) {
+	sources := readSources(t)
+	for key := range english.all {
+		if !isUsed(key, func(text string) bool { return strings.Contains(sources, strconv.Quote(text)) }) {
+			t.Errorf("no source has the text %s", key)
+		}
+	}
+	for _, found := range regexp.MustCompile(`(?:\bt|\.get\() ?"([a-z_.]+[a-z_])"`).FindAllStringSubmatch(sources, -1) {
+		if english.all[found[1]] == "" {
+			t.Errorf("there is no text %s", found[1])
+		}
+	}
+}
+
+// isUsed reports whether the sources write the key of a text: whole, without the .one and
+// .many of a number, or as a beginning that ends with a dot, to which code adds the rest.
+// Of a problem the name must be there too.
+func isUsed(key string, written func(string) bool) bool {
+	parts := strings.Split(key, ".")
+	if parts[0] == "problem" && len(parts) == 3 {
+		return written(parts[1])
+	}
+	for n := 1; n < len(parts); n++ {
+		if written(strings.Join(parts[:n], ".") + ".") {
+			return true
+		}
+	}
+	return written(key) || written(strings.TrimSuffix(strings.TrimSuffix(key, ".one"), ".many"))
+}
+
+// readSources returns the templates and the Go files of the package, but for tests.
+func readSources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || strings.HasSuffix(path, "_test.go") || (filepath.Ext(path) != ".go" && filepath.Ext(path) != ".html") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		all.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
 }

@@ -1,21 +1,14 @@
 package pages
 
 import (
-	"bytes"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -226,142 +219,4 @@ func writeSample(t *testing.T, name string, body []byte) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, body, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// voidElements have no end tag (HTML, section 13.1.2).
-var voidElements = []string{"br", "hr", "img", "input", "link", "meta"}
-
-// checkHTML checks the syntax of a page, where browsers would guess: each element ends, no
-// id is there twice, and a reference to an id has its element. It refuses what the
-// Content-Security-Policy stops: style and script of the page itself.
-func checkHTML(page []byte) error {
-	d := xml.NewDecoder(bytes.NewReader(page))
-	d.Strict, d.Entity = false, xml.HTMLEntity
-	var open []string
-	ids, referred := map[string]bool{}, map[string]bool{}
-	for {
-		token, err := d.RawToken()
-		if err == io.EOF {
-			break
-		}
-		switch token := token.(type) {
-		case nil:
-			return err
-		case xml.StartElement:
-			name := token.Name.Local
-			if !slices.Contains(voidElements, name) {
-				open = append(open, name)
-			}
-			if err := checkAttributes(name, token.Attr, ids, referred); err != nil {
-				return err
-			}
-		case xml.EndElement:
-			if len(open) == 0 || open[len(open)-1] != token.Name.Local {
-				return fmt.Errorf("</%s> ends %v", token.Name.Local, open)
-			}
-			open = open[:len(open)-1]
-		case xml.CharData:
-			if len(open) > 0 && (open[len(open)-1] == "script" || open[len(open)-1] == "style") {
-				return fmt.Errorf("<%s> has a text", open[len(open)-1])
-			}
-		}
-	}
-	for id := range referred {
-		if !ids[id] {
-			return fmt.Errorf("no element has the id %q", id)
-		}
-	}
-	if len(open) > 0 {
-		return fmt.Errorf("%v do not end", open)
-	}
-	return nil
-}
-
-// checkAttributes is the part of checkHTML for the attributes of an element.
-func checkAttributes(element string, attributes []xml.Attr, ids, referred map[string]bool) error {
-	for _, a := range attributes {
-		switch name := a.Name.Local; {
-		case name == "style" || strings.HasPrefix(name, "on") || name == "href" && strings.HasPrefix(strings.TrimSpace(a.Value), "javascript:"):
-			return fmt.Errorf("<%s> has the attribute %s", element, name)
-		case name == "id":
-			if ids[a.Value] || a.Value == "" {
-				return fmt.Errorf("the id %q is there twice, or is empty", a.Value)
-			}
-			ids[a.Value] = true
-		case name == "for" || name == "aria-describedby" || name == "aria-labelledby" || name == "data-copy":
-			for id := range strings.FieldsSeq(a.Value) {
-				referred[id] = true
-			}
-		}
-	}
-	return nil
-}
-
-func TestCheckHTML(t *testing.T) {
-	for page, want := range map[string]string{
-		"<!doctype html><p>a &amp; b<br><input required></p>": "",
-		"<p>a":                          "[p] do not end",
-		"<p><b></p></b>":                "</p> ends [p b]",
-		"</p>":                          "</p> ends []",
-		"<p style=''></p>":              "<p> has the attribute style",
-		"<p onclick='a()'></p>":         "<p> has the attribute onclick",
-		"<a href='javascript:a()'></a>": "<a> has the attribute href",
-		"<script>a()</script>":          "<script> has a text",
-		"<p id='a'></p><b id='a'></b>":  `the id "a" is there twice, or is empty`,
-		"<label for='a'></label>":       `no element has the id "a"`,
-	} {
-		err := checkHTML([]byte(page))
-		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
-			t.Errorf("%s: %v, want %s", page, err, want)
-		}
-	}
-}
-
-// Each text is used, and each that is used is there.
-func TestTextsAreUsed(t *testing.T) {
-	sources := readSources(t)
-	for key := range english.all {
-		if !isUsed(key, func(text string) bool { return strings.Contains(sources, strconv.Quote(text)) }) {
-			t.Errorf("no source has the text %s", key)
-		}
-	}
-	for _, found := range regexp.MustCompile(`(?:\bt|\.get\() ?"([a-z_.]+[a-z_])"`).FindAllStringSubmatch(sources, -1) {
-		if english.all[found[1]] == "" {
-			t.Errorf("there is no text %s", found[1])
-		}
-	}
-}
-
-// isUsed reports whether the sources write the key of a text: whole, without the .one and
-// .many of a number, or as a beginning that ends with a dot, to which code adds the rest.
-// Of a problem the name must be there too.
-func isUsed(key string, written func(string) bool) bool {
-	parts := strings.Split(key, ".")
-	if parts[0] == "problem" && len(parts) == 3 {
-		return written(parts[1])
-	}
-	for n := 1; n < len(parts); n++ {
-		if written(strings.Join(parts[:n], ".") + ".") {
-			return true
-		}
-	}
-	return written(key) || written(strings.TrimSuffix(strings.TrimSuffix(key, ".one"), ".many"))
-}
-
-// readSources returns the templates and the Go files of the package, but for tests.
-func readSources(t *testing.T) string {
-	t.Helper()
-	var all strings.Builder
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || strings.HasSuffix(path, "_test.go") || (filepath.Ext(path) != ".go" && filepath.Ext(path) != ".html") {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		all.Write(content)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all.String()
 }
