@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,19 @@ func (w *site) logOutAtProvider(t *testing.T, p *browser.Page) {
 	p.Visit(w.op.Issuer + "/session/end")
 	p.Click("Sign out")
 	p.See("You are signed out.")
+}
+
+// mustSignIn waits until a browser has no session: the list of logins leads to the OpenID
+// provider.
+func (w *site) mustSignIn(t *testing.T, p *browser.Page) {
+	t.Helper()
+	eventually(t, 20*time.Second, func() error {
+		p.Visit(w.url + "/me")
+		if at := p.URL(); !strings.HasPrefix(at, w.op.Issuer) {
+			return fmt.Errorf("the browser is at %s, want the OpenID provider's login page; it says\n%s", at, p.Text())
+		}
+		return nil
+	})
 }
 
 // TestLogout is each way to log out, and what it ends: here, at the provider from here, and
@@ -86,8 +100,7 @@ func TestLogout(t *testing.T) {
 		t.Parallel()
 		p, other, token := signedIn(t, "zeus")
 		w.logOutAtProvider(t, p)
-		p.Visit(w.url + "/me")
-		p.See("Test provider: sign in")
+		w.mustSignIn(t, p)
 		isIn(t, other)
 		keeps(t, token)
 	})

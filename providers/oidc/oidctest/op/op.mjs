@@ -116,8 +116,9 @@ function build() {
       rpInitiatedLogout: { enabled: !options.noLogout, logoutSource: logoutPage, postLogoutSuccessSource: loggedOutPage },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: Boolean(options.requirePAR) },
     },
-    // Without the dispatcher, which refuses loopback addresses.
-    fetch: (url, { dispatcher, ...init }) => fetch(url, init),
+    // Without the dispatcher, which refuses loopback addresses, and with a longer timeout
+    // than its 2.5 s, which a busy machine exceeds.
+    fetch: (url, { dispatcher, signal, ...init }) => fetch(url, { ...init, signal: AbortSignal.timeout(20_000) }),
     pkce: { required: () => true },
     rotateRefreshToken: options.rotate !== false,
     revokeGrantPolicy: (ctx) => ctx.oidc.route !== 'revocation',
