@@ -259,7 +259,7 @@ func TestPagesStaySmall(t *testing.T) {
 	for i := range 60 {
 		rules = append(rules, policy.Rule{Name: fmt.Sprint(i), Groups: []string{"team-a"}, Services: []string{fmt.Sprintf("service-%02d", i)}, Repositories: []string{"shared/**"}, Actions: []string{"pull"}})
 	}
-	s.options.Policy = policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) })
+	s.options.Rights = rightsOf(policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) }))
 	web := s.signIn(member("alice"))
 	form := url.Values{"name": {strings.Repeat("name ", 20)}, "repositories": {strings.Join(repositories, "\n")}, "pull": {"on"}, "lifetime": {"30d"}}
 	for range loginsPerPage {
