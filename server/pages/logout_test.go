@@ -136,6 +136,9 @@ func TestBackChannelLogout(t *testing.T) {
 		})
 	}
 	_, chain, sessions, b := newTestPages(t, origin)
+	if got := b.do(http.MethodPost, "/logout/sso", nil); got.Status != 400 || string(got.Body) != `{"error":"invalid_request"}` || b.visit.Record.Action != ActionBackChannelLogout {
+		t.Errorf("a body that is no form: %d %s, record %+v", got.Status, got.Body, b.visit.Record)
+	}
 	chain.logoutTokens, sessions.down = tokens, providers.ErrUnavailable
 	if got := b.post("/logout/sso", "logout_token", "session"); got.Status != 503 {
 		t.Errorf("the store is down: %d", got.Status)

@@ -150,7 +150,7 @@ func (p *Pages) serve(ctx context.Context, v *Visit) (_ *Response, err error) {
 	if method == http.MethodPost && !found.crossOrigin && p.protection.Check(v.Request) != nil {
 		return nil, errCrossOrigin
 	}
-	if method == http.MethodPost && v.Form == nil {
+	if method == http.MethodPost && v.Form == nil && !found.crossOrigin { // which answers a machine
 		return nil, errMalformed
 	}
 	v.Request.SetPathValue("provider", provider)
