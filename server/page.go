@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -33,7 +32,7 @@ func (s *Server) newPages(gen *Generation) error {
 		contact = "" // pages have it in the person's language
 	}
 	gen.pages, err = pages.New(pages.Options{
-		Config: gen.PageConfig, Origin: origin, Origins: originsOf(gen.Config.PublicURLs), Contact: contact, Services: services,
+		Config: gen.PageConfig, Origin: origin, Contact: contact, Services: services,
 		Providers: gen.Chain, Sessions: s.sessions, Admin: s.admin, Rights: gen.rights, Session: gen.SessionConfig,
 	})
 	if err != nil {
@@ -54,7 +53,7 @@ func CheckPages(cfg Config, services []registry.Service, look pages.Config) (str
 	if err != nil || len(pageServices(services)) == 0 {
 		return "", nil
 	}
-	if _, err := pages.New(pages.Options{Config: look, Origin: origin, Origins: originsOf(cfg.PublicURLs)}); err != nil {
+	if _, err := pages.New(pages.Options{Config: look, Origin: origin}); err != nil {
 		return "", err
 	}
 	return signInURL(origin), nil
@@ -79,18 +78,6 @@ func pageServices(all []registry.Service) []pages.Service {
 		}
 	}
 	return services
-}
-
-// originsOf returns the origins of URLs as browsers send them (RFC 6454, section 6.2).
-func originsOf(urls []string) []string {
-	var all []string
-	for _, text := range urls {
-		if u, err := url.Parse(text); err == nil {
-			all = append(all, originOf(u).String())
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // hasPage reports whether a request is for a page. One to / may be a token request whose

@@ -174,12 +174,3 @@ func TestPagesAreAtOneURL(t *testing.T) {
 		}
 	}
 }
-
-// TestOriginsOf: origins are as browsers send them.
-func TestOriginsOf(t *testing.T) {
-	got := originsOf([]string{"https://Auth.corp.example:443/x", "http://127.0.0.1:5001", "https://auth.corp.example", "http://[::1]:80"})
-	want := []string{"http://127.0.0.1:5001", "http://[::1]", "https://auth.corp.example"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}

@@ -248,6 +248,7 @@ func TestCrossOriginPost(t *testing.T) {
 		for _, h := range []http.Header{
 			from("cross-site", ""), from("same-site", ""), from("cross-site", "https://evil.example"), from("same-site", "https://evil.corp.example"),
 			from("", "https://evil.example"), from("", "null"), from("", origin+".evil.example"), from("same-site", origin+":8443"),
+			from("same-site", origin2), from("cross-site", "http://auth.corp.example"), from("", "http://auth.corp.example"),
 		} {
 			b.header = h
 			if h.Get("Sec-Fetch-Site") == "" {
@@ -261,9 +262,10 @@ func TestCrossOriginPost(t *testing.T) {
 	if len(sessions.live()) != 1 {
 		t.Error("the session has ended")
 	}
-	b.header = from("same-site", origin2)
+	b.header = http.Header{"Sec-Fetch-Site": {""}, "Origin": {origin}} // an old browser, and a proxy that replaces the host
+	b.host = "127.0.0.1:5001"
 	if got := b.post("/logout"); got.Status != http.StatusOK || len(sessions.live()) != 0 {
-		t.Errorf("POST /logout from %s: %d", origin2, got.Status)
+		t.Errorf("POST /logout from %s: %d", origin, got.Status)
 	}
 }
 

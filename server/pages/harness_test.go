@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 	"shorepass/session/sqlite"
 )
 
-// origin is the https URL of the pages in tests; origin2 is their second name.
+// origin is the https URL of the pages in tests; origin2 that of another of public_urls.
 const origin, origin2 = "https://auth.corp.example", "https://auth-old.corp.example"
 
 // browser is a browser in a test: it keeps cookies as RFC 6265 says, for one origin.
@@ -30,6 +31,7 @@ type browser struct {
 	pages   *Pages
 	now     time.Time
 	cookies map[string]string
+	host    string      // of each request; that of the pages unless set
 	header  http.Header // of each request; Sec-Fetch-Site is same-origin unless set
 	visit   *Visit      // the last one
 }
@@ -53,7 +55,7 @@ func (b *browser) post(target string, pairs ...string) *Response {
 func (b *browser) do(method, target string, form url.Values) *Response {
 	b.t.Helper()
 	r := httptest.NewRequest(method, target, nil)
-	r.Header = b.header.Clone()
+	r.Host, r.Header = cmp.Or(b.host, b.pages.Origin.Host), b.header.Clone()
 	if r.Header["Sec-Fetch-Site"] == nil {
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 	}
@@ -287,7 +289,7 @@ func newTestPages(t testing.TB, origin string) (*Pages, *fakeProviders, *testSes
 	chain := &fakeProviders{offered: []providers.BrowserProvider{{Name: "sso", Label: "Corp SSO"}, {Name: "lab", Label: "The Lab"}}, form: true}
 	sessions := newTestSessions(t, chain, secret.Text{})
 	p, err := New(Options{
-		Config: Config{}.WithDefaults(), Origin: parsed, Origins: []string{origin, origin2}, Contact: "the container team",
+		Config: Config{}.WithDefaults(), Origin: parsed, Contact: "the container team",
 		Providers: chain, Sessions: sessions, Admin: sessions, Rights: rightsOf(policy.Compile(nil, func(string, string) {})),
 	})
 	if err != nil {

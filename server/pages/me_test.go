@@ -37,7 +37,7 @@ func newMeSite(t testing.TB) *meSite {
 	}
 	compiled := policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) })
 	return &meSite{t, sessions.Sessions, compiled, Options{
-		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Origins: []string{"https://auth.corp.example"},
+		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"},
 		Contact: "the container team", Providers: chain, Sessions: sessions, Admin: sessions, Session: session.Config{}.WithDefaults(),
 		Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example", "r.corp.example"}}, {Name: "internal"}},
 		Rights:   rightsOf(compiled),

@@ -69,7 +69,7 @@ func (s *openIDSite) serve(issuer string) {
 	chain := newRealChain(s.t, issuer, s.clients)
 	s.sessions = newTestSessions(s.t, chain, secret.Text{})
 	p, err := New(Options{
-		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"}, Origins: []string{origin},
+		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"},
 		Providers: chain, Sessions: s.sessions, Admin: s.sessions, Rights: rightsOf(policy.Compile(nil, func(string, string) {})),
 	})
 	if err != nil {

@@ -75,7 +75,6 @@ type Service struct {
 type Options struct {
 	Config    Config
 	Origin    *url.URL // the first of server.public_urls, at which alone the pages are
-	Origins   []string // of all of server.public_urls: trusted by the cross-origin protection
 	Contact   string   // whom people ask; empty for the operators, in the language of the page
 	Services  []Service
 	Providers Providers
@@ -147,7 +146,7 @@ func (p *Pages) serve(ctx context.Context, v *Visit) (_ *Response, err error) {
 	if isPrefetch(v.Request) && !found.prefetch {
 		return &Response{Status: http.StatusForbidden}, nil
 	}
-	if method == http.MethodPost && !found.crossOrigin && p.protection.Check(v.Request) != nil {
+	if method == http.MethodPost && !found.crossOrigin && p.isCrossOrigin(v.Request) {
 		return nil, errCrossOrigin
 	}
 	if method == http.MethodPost && v.Form == nil && !found.crossOrigin { // which answers a machine
@@ -162,6 +161,14 @@ func (p *Pages) serve(ctx context.Context, v *Visit) (_ *Response, err error) {
 // browser drops an answer that is an error, and asks again when the person does.
 func isPrefetch(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Sec-Purpose"), "prefetch")
+}
+
+// isCrossOrigin reports whether a page of another origin sends a POST. Where the browser
+// sends no Sec-Fetch-Site, the standard library compares hosts alone, so that http is refused
+// here: anyone on the network can write such a page.
+func (p *Pages) isCrossOrigin(r *http.Request) bool {
+	isPlain := p.secure() && strings.HasPrefix(r.Header.Get("Origin"), "http:")
+	return isPlain || p.protection.Check(r) != nil
 }
 
 // showHome answers GET /.

@@ -51,10 +51,8 @@ func New(o Options) (*Pages, error) {
 	}
 	p.brand = brand{Name: o.Config.Name, Style: style.path, Script: script.path, Logo: logo.path}
 	p.assets = []asset{style, script, logo}
-	for _, origin := range o.Origins {
-		if err := p.protection.AddTrustedOrigin(origin); err != nil {
-			return nil, fmt.Errorf("server.public_urls: %w", err)
-		}
+	if err := p.protection.AddTrustedOrigin(o.Origin.String()); err != nil { // a proxy may replace the host
+		return nil, fmt.Errorf("server.public_urls: %w", err)
 	}
 	return p, nil
 }
