@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,9 +23,8 @@ const maxPageForm = 64 << 10
 // newPages builds the pages of a generation, and what depends on their URL. There are none
 // where no service has hosts, or no page can be at the first of server.public_urls.
 func (s *Server) newPages(gen *Generation) error {
-	services := pageServices(gen.Services)
 	origin, err := gen.Config.PagesOrigin()
-	if err != nil || len(services) == 0 {
+	if err != nil || !slices.ContainsFunc(gen.Services, hasHosts) {
 		return nil
 	}
 	contact := gen.Config.Contact
@@ -32,7 +32,7 @@ func (s *Server) newPages(gen *Generation) error {
 		contact = "" // pages have it in the person's language
 	}
 	gen.pages, err = pages.New(pages.Options{
-		Config: gen.PageConfig, Origin: origin, Contact: contact, Services: services,
+		Config: gen.PageConfig, Origin: origin, Contact: contact, Services: pageServices(gen.Services),
 		Providers: gen.Chain, Sessions: s.sessions, Admin: s.admin, Rights: gen.rights, Session: gen.SessionConfig,
 	})
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Server) newPages(gen *Generation) error {
 // builds the pages without what they need for a request: the error is a fault of [pages].
 func CheckPages(cfg Config, services []registry.Service, look pages.Config) (string, error) {
 	origin, err := cfg.PagesOrigin()
-	if err != nil || len(pageServices(services)) == 0 {
+	if err != nil || !slices.ContainsFunc(services, hasHosts) {
 		return "", nil
 	}
 	if _, err := pages.New(pages.Options{Config: look, Origin: origin}); err != nil {
@@ -69,11 +69,15 @@ func (g *Generation) SignInPage() string {
 
 func signInURL(origin *url.URL) string { return origin.JoinPath("/login").String() }
 
+// hasHosts reports whether people know a service by name. One that is disabled keeps the
+// pages: people end their logins there, and providers theirs, most of all after an incident.
+func hasHosts(one registry.Service) bool { return len(one.Hosts) > 0 }
+
 // pageServices returns the services for which people sign in with a browser.
 func pageServices(all []registry.Service) []pages.Service {
 	var services []pages.Service
 	for _, one := range all {
-		if len(one.Hosts) > 0 && !one.Disabled {
+		if hasHosts(one) && !one.Disabled {
 			services = append(services, pages.Service{Name: one.Name, Hosts: one.Hosts})
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"shorepass/policy"
 	"shorepass/providers"
 	"shorepass/providers/providertest"
+	"shorepass/registry"
 	"shorepass/server/pages"
 	"shorepass/session"
 )
@@ -46,6 +47,37 @@ func pageServer(t *testing.T, out io.Writer, cfg Config) (*Server, *Generation) 
 		t.Fatal(err)
 	}
 	return New(audit, NewMetrics(), log), gen
+}
+
+// TestPagesAreServed: pages need a URL that is fit for cookies and a service that people
+// know by name. A registry that is disabled takes no page away: people end their logins
+// there.
+func TestPagesAreServed(t *testing.T) {
+	const origin, page = "https://auth.corp.example", "https://auth.corp.example/login"
+	blue := registry.Service{Name: "blue", Hosts: []string{"blue.corp.example"}}
+	disabled := blue
+	disabled.Disabled = true
+	for _, tt := range []struct {
+		name, url string
+		service   registry.Service
+		want      string
+	}{
+		{"a service with hosts", origin, blue, page},
+		{"one that is disabled", origin, disabled, page},
+		{"no hosts", origin, registry.Service{Name: "blue"}, ""},
+		{"http", "http://auth.corp.example", blue, ""},
+	} {
+		services, look := []registry.Service{tt.service}, pages.Config{}.WithDefaults()
+		cfg := Config{PublicURLs: []string{tt.url}}.WithDefaults()
+		if got, err := CheckPages(cfg, services, look); got != tt.want || err != nil {
+			t.Errorf("%s: CheckPages = %q, %v, want %q", tt.name, got, err, tt.want)
+		}
+		s, gen := pageServer(t, io.Discard, Config{PublicURLs: []string{origin}})
+		gen.Config, gen.pages, gen.Services, gen.PageConfig = cfg, nil, services, look
+		if err := s.newPages(gen); err != nil || gen.SignInPage() != tt.want {
+			t.Errorf("%s: the page is %q, %v, want %q", tt.name, gen.SignInPage(), err, tt.want)
+		}
+	}
 }
 
 // TestVisitsAreRecorded: what was done on a page is in one audit line before the response

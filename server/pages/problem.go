@@ -45,8 +45,8 @@ var (
 	errSignInLost      = problem{status: http.StatusBadRequest, key: "sign_in_lost", way: wayHome}    // unknown, used, or of another browser
 	errSignInTooOld    = problem{status: http.StatusBadRequest, key: "sign_in_too_old", way: wayHome} // older than signInTTL
 	errNoCookies       = problem{status: http.StatusBadRequest, key: "no_cookies"}
-	errSignInMixedUp   = problem{status: http.StatusBadRequest, key: "sign_in_mixed_up"}              // answered at the callback of another provider
-	errSignInRefused   = problem{status: http.StatusUnauthorized, key: "sign_in_refused"}             // such as a code that was used
+	errSignInMixedUp   = problem{status: http.StatusBadRequest, key: "sign_in_mixed_up"}  // answered at the callback of another provider
+	errSignInRefused   = problem{status: http.StatusUnauthorized, key: "sign_in_refused"} // such as a code that was used
 	errConsentRefused  = problem{status: http.StatusForbidden, key: "consent_refused"}
 	errProviderRefused = problem{status: http.StatusBadRequest, key: "provider_refused"}
 
