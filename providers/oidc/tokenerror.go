@@ -33,7 +33,7 @@ type errorClass struct {
 
 const (
 	needsBrowser = "the person must sign in with a browser first, for a second factor or a consent"
-	checkClient  = "check client_id, client_secret and auth_style"
+	checkClient  = "check client_id, client_secret or client_key, and auth_style"
 	checkGrants  = "check client_id and client_secret, and allow the client this grant at the provider"
 	checkScopes  = "check scopes"
 )

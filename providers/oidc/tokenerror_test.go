@@ -208,7 +208,7 @@ func TestClientErrorHasAdvice(t *testing.T) {
 		_, _ = w.Write([]byte(`{"error":"invalid_client"}`))
 	})
 	_, err := authenticate(t.Context(), newProvider(t, i.URL, nil), password("alice", "pw"))
-	want := "password grant at " + i.URL + ": the token endpoint answered 401 invalid_client (check client_id, client_secret and auth_style)"
+	want := "password grant at " + i.URL + ": the token endpoint answered 401 invalid_client (check client_id, client_secret or client_key, and auth_style)"
 	if err == nil || err.Error() != want || providers.KeyOf(err) != "client_secret" {
 		t.Errorf("Authenticate = %v, want %s", err, want)
 	}
