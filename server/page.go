@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"shorepass/providers"
 	"shorepass/registry"
@@ -97,6 +98,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, gen *Generati
 	s.begin(w, req)
 	defer s.limitBody(r).release()
 	if gen.isElsewhere(r) && !isBackChannel(r) {
+		s.warnOfHost(gen, r, req)
 		s.metrics.countRoute(routePages, gen.leadToPage(w, r))
 		return
 	}
@@ -183,6 +185,20 @@ func (g *Generation) isElsewhere(r *http.Request) bool {
 	}
 	_, isPublic := g.publicURLs[host]
 	return isPublic || !isFromProxy(r, g.trustedProxies)
+}
+
+// warnOfHost logs, once a minute, that a page was asked for under a name that the
+// configuration does not have. Mostly a proxy in front writes its own name into Host: the
+// browser then goes round in a circle, and only the log can say why.
+func (s *Server) warnOfHost(gen *Generation, r *http.Request, req *request) {
+	if _, isPublic := gen.publicURLs[originOf(&url.URL{Scheme: gen.pagesOrigin.Scheme, Host: r.Host}).Host]; isPublic {
+		return
+	}
+	if dropped, ok := s.wrongHosts.admit("", time.Now()); ok {
+		s.log.Warn("a page was asked for under a name that is not in server.public_urls, and the browser sent to the first of them; "+
+			"if it goes round in a circle, have the proxy in front pass the Host on, or add it to server.trusted_proxies",
+			"host", auditText(r.Host), "address", req.line.Address, "not_logged", dropped)
+	}
 }
 
 // isBackChannel reports whether a request is that of a provider that ends sessions. It

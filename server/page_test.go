@@ -206,3 +206,20 @@ func TestPagesAreAtOneURL(t *testing.T) {
 		}
 	}
 }
+
+// TestProxyThatReplacesHost: behind a proxy that is not trusted and writes its own name a
+// browser goes round in a circle. The log says so once a minute, and nothing of a name that
+// is in public_urls.
+func TestProxyThatReplacesHost(t *testing.T) {
+	var log bytes.Buffer
+	s, gen := pageServer(t, io.Discard, Config{PublicURLs: []string{"https://auth.corp.example", "https://auth.internal:5001"}})
+	s.log = slog.New(slog.NewJSONHandler(&log, nil))
+	for _, host := range []string{"auth.internal:5001", "backend:5001", "backend:5001", "other"} {
+		r := httptest.NewRequest("GET", "/login", nil)
+		r.Host = host
+		s.warnOfHost(gen, r, newRequest("", time.Now(), newOrigin(r, nil)))
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "server.trusted_proxies") || !strings.Contains(got, `"host":"backend:5001"`) {
+		t.Errorf("the log has\n%s\nwant one line about backend:5001", got)
+	}
+}

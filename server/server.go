@@ -73,6 +73,7 @@ type Server struct {
 	largeBodies chan struct{} // semaphore, see body.go
 	spoofWarned atomic.Bool   // the warning about an untrusted proxy was logged
 	wrongPaths  logLimit
+	wrongHosts  logLimit
 
 	reloadFault  atomic.Bool // the configuration on disk has a fault, so that an older one is in force
 	stopping     atomic.Bool
