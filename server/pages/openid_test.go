@@ -345,3 +345,22 @@ func TestProviderIsDown(t *testing.T) {
 	s.op.Release()
 	s.signInAt("/login?provider=sso")
 }
+
+// TestSignInTransactions: a sign-in at a provider costs the store two write transactions, the
+// session and its first use, though the person was asked for consent in a second round.
+func TestSignInTransactions(t *testing.T) {
+	s := newOpenIDSite(t, nil)
+	s.signInAt("/login?provider=sso")
+	if got := s.get("/me"); got.Status != http.StatusOK {
+		t.Fatalf("/me: %d", got.Status)
+	}
+	calls := func(operation string) uint64 { return s.sessions.Stats().Store[operation].Count }
+	for deadline := time.Now().Add(10 * time.Second); calls("last_use") == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // it is written in the background
+	}
+	for operation, want := range map[string]uint64{"create": 1, "last_use": 1, "end": 0, "lease": 0, "answer": 0, "find": 1, "list": 1} {
+		if got := calls(operation); got != want {
+			t.Errorf("%d calls of %s, want %d", got, operation, want)
+		}
+	}
+}
