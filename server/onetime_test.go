@@ -86,6 +86,32 @@ func TestOneTimePassword(t *testing.T) {
 	}
 }
 
+// TestMisplacedOneTimePasswords: no limit of wrong passwords counts a one-time password, so
+// that a tool which keeps one and tries it again keeps no person out.
+func TestMisplacedOneTimePasswords(t *testing.T) {
+	h := newHarness(t, server.AuditConfig{}).reload(t)
+	browser, _ := h.signInBrowser(t, "alice")
+	for i := range 40 { // an address may fail 30 times
+		token, err := h.sessions.IssueOneTimePassword(t.Context(), browser, "blue")
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := "service=blue"
+		if i%2 == 0 {
+			query = "service=red&offline_token=true"
+		}
+		if a := h.get(t, query, "alice", token.Reveal()); a.status != http.StatusUnauthorized {
+			t.Fatalf("request %d: %d %s, want 401", i, a.status, a.body)
+		}
+	}
+	if a := h.get(t, "service=blue", "alice", "wrong"); a.status != http.StatusUnauthorized {
+		t.Errorf("then a wrong password: %d %s, want 401", a.status, a.body)
+	}
+	if a := h.get(t, "service=blue", "alice", password); a.status != http.StatusOK {
+		t.Errorf("then the right password: %d %s, want 200", a.status, a.body)
+	}
+}
+
 // TestTokenWithLimits: the limits of a personal access token reduce what the policy
 // grants and never add to it.
 func TestTokenWithLimits(t *testing.T) {
