@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -135,7 +136,10 @@ func (s *Server) redeemOneTime(ctx context.Context, cred credential, service str
 		return principal{}, errOneTime
 	}
 	made, err := s.sessions.RedeemOneTimePassword(ctx, cred.secret, service, client)
-	if err != nil {
+	switch _, spent := errors.AsType[*session.SpentError](err); {
+	case errors.Is(err, session.ErrRefused) && !spent:
+		return principal{}, oneTimeError{err}
+	case err != nil:
 		return principal{}, err
 	}
 	return principal{identity: made.Identity, session: made, mayIssue: true}, nil

@@ -63,6 +63,11 @@ func malformed(message string) httpError {
 // errOneTime is for a one-time password in a request that cannot spend it.
 var errOneTime = errors.New("a one-time password in a request that is no docker login")
 
+// oneTimeError is for one that has expired, is for another service, or was never made.
+type oneTimeError struct{ error }
+
+func (e oneTimeError) Unwrap() error { return e.error }
+
 func unauthorized(message string, cause error) httpError {
 	return httpError{status: http.StatusUnauthorized, code: codeUnauthorized, oauth: "invalid_grant", cause: cause, message: message}
 }
@@ -103,6 +108,9 @@ func (g *Generation) wireError(err error) httpError {
 	}
 	if spent, ok := errors.AsType[*session.SpentError](err); ok {
 		return unauthorized(fmt.Sprintf("this one-time password was used at %s, and is good for one login; make another one%s", spent.At.UTC().Format(time.RFC3339), g.atPage()), err)
+	}
+	if _, ok := errors.AsType[oneTimeError](err); ok {
+		return unauthorized("this one-time password is not good here; it is for one docker login to its own registry, within ten minutes; make another one"+g.atPage(), err)
 	}
 	switch {
 	case errors.Is(err, errOneTime):

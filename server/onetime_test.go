@@ -68,9 +68,12 @@ func TestOneTimePassword(t *testing.T) {
 			if a.status != http.StatusUnauthorized {
 				t.Errorf("%s: %s: %d %s, want 401", name, other, a.status, a.body)
 			}
-			if other != "for another service" && !strings.Contains(a.body, "docker login") {
+			if !strings.Contains(a.body, "docker login") {
 				t.Errorf("%s: %s: the answer does not name docker login: %s", name, other, a.body)
 			}
+		}
+		if a := login(token[:len(token)-1]); a.status != http.StatusUnauthorized || !strings.Contains(a.body, "one docker login to its own registry, within ten minutes") {
+			t.Errorf("%s: mangled: %d %s, want 401 that says what it is good for", name, a.status, a.body)
 		}
 		a := login(token)
 		refresh, _ := a.json["refresh_token"].(string)
