@@ -138,6 +138,12 @@ func TestPagesOverHTTP(t *testing.T) {
 	if got := h.get(t, "service=blue", "alice", password); got.status != 200 {
 		t.Errorf("a token beside the pages: %d", got.status)
 	}
+	for _, path := range []string{"/login/", "/me/tokens", "/logout/a/b"} {
+		got := get(path)
+		if got.status != 404 || !strings.Contains(got.body, "There is nothing here") || !strings.Contains(got.body, got.header.Get("X-Request-Id")) {
+			t.Errorf("%s: %d %s, want a page that says there is none", path, got.status, got.body)
+		}
+	}
 	// A realm without its path is the token endpoint's mistake, not a page.
 	if got := get("/?service=blue&scope=repository:a:pull"); got.status != 404 || !strings.Contains(got.body, "correct the realm") {
 		t.Errorf("a token request to /: %d %s", got.status, got.body)

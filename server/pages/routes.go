@@ -57,8 +57,14 @@ func New(o Options) (*Pages, error) {
 	return p, nil
 }
 
-// Has reports whether a path is that of a page.
+// Has reports whether a path is that of a page, or below one: people type /login/ and follow
+// links that were cut, and get a page which says so.
 func (p *Pages) Has(path string) bool {
+	for _, tree := range []string{"/login/", "/logout/", "/me/"} {
+		if strings.HasPrefix(path, tree) {
+			return true
+		}
+	}
 	found, _ := p.route(path)
 	return found != nil
 }
