@@ -264,6 +264,8 @@ func hostProblem(host string) string {
 		return fmt.Sprintf("%q is not a host such as %q or %q", host, "registry.corp.example", "registry.corp.example:5000")
 	case strings.ToLower(host) != host:
 		return fmt.Sprintf("%q has capitals; write %q", host, strings.ToLower(host))
+	case host != "localhost" && !strings.ContainsAny(host, ".:"):
+		return fmt.Sprintf("%q has neither a dot nor a port, so that docker takes %[2]s/app for a repository of Docker Hub; write the full name, such as %[2]s.corp.example, or %[2]s:443", host, host)
 	}
 	return ""
 }

@@ -110,10 +110,13 @@ func TestHostsAndOrigins(t *testing.T) {
 		{"hosts", "registry.corp.example", ""},
 		{"hosts", "registry.corp.example:5000", ""},
 		{"hosts", "localhost:5000", ""},
+		{"hosts", "localhost", ""},
+		{"hosts", "registry:443", ""},
 		{"hosts", "[2001:db8::1]:5000", ""},
 		{"hosts", "https://Registry.corp.example/v2/", `has a scheme, and docker login takes none; write "registry.corp.example"`},
 		{"hosts", "registry.corp.example/team", `"registry.corp.example/team" has a path, and docker login takes a registry; write "registry.corp.example"`},
 		{"hosts", "Registry.corp.example", `"Registry.corp.example" has capitals; write "registry.corp.example"`},
+		{"hosts", "registry", `"registry" has neither a dot nor a port, so that docker takes registry/app for a repository of Docker Hub; write the full name, such as registry.corp.example, or registry:443`},
 		{"hosts", "*.corp.example", `"*.corp.example" is not a host such as "registry.corp.example" or "registry.corp.example:5000"`},
 		{"hosts", "registry.corp.example:http", `"registry.corp.example:http" is not a host such as "registry.corp.example" or "registry.corp.example:5000"`},
 
