@@ -15,10 +15,10 @@ func (l *loader) checkPages() {
 	if len(l.cfg.Server.PublicURLs) == 0 {
 		return
 	}
-	i, hosts := slices.IndexFunc(l.cfg.Providers, Provider.hasBrowserGrant), hostsOf(l.cfg.Services)
+	i, named := slices.IndexFunc(l.cfg.Providers, Provider.hasBrowserGrant), servicesWithHosts(l.cfg.Services)
 	_, err := l.cfg.Server.PagesOrigin()
 	switch {
-	case i < 0 && err != nil && len(hosts) > 0:
+	case i < 0 && err != nil && len(named) > 0:
 		l.warn("server.public_urls[0]", fmt.Sprintf("%v; so the hosts of [[service]] have no effect", err))
 		return
 	case i < 0:
@@ -26,7 +26,7 @@ func (l *loader) checkPages() {
 	case err != nil:
 		l.faults.under("")("server.public_urls[0]", fmt.Sprintf("%v; the provider %q has the grant browser", err, l.cfg.Providers[i].Name))
 	}
-	if len(hosts) == 0 {
+	if len(named) == 0 {
 		l.faults.under("")(element("provider", i)+".grants", `with the grant "browser" people sign in for a registry that they know by its host, and no [[service]] has hosts; write hosts = ["registry.corp.example"] in one`)
 		return
 	}
@@ -36,14 +36,14 @@ func (l *loader) checkPages() {
 		if table >= 0 {
 			key = element("service", table) + ".hosts"
 		}
-		if !hosts[name] && (table < 0 || !l.cfg.Services[table].Disabled) {
+		if !named[name] && (table < 0 || !l.cfg.Services[table].Disabled) {
 			l.warn(key, fmt.Sprintf("people cannot sign in with a browser for the service %q, since it has no hosts; write hosts = [\"registry.corp.example\"], the host of docker login, in its [[service]] table", name))
 		}
 	}
 }
 
-// hostsOf returns the names of the services that have hosts.
-func hostsOf(services []registry.Service) map[string]bool {
+// servicesWithHosts returns the names of the services that have hosts.
+func servicesWithHosts(services []registry.Service) map[string]bool {
 	all := make(map[string]bool)
 	for _, s := range services {
 		if len(s.Hosts) > 0 {

@@ -27,12 +27,12 @@ func (s *Sessions) Issue(ctx context.Context, id *providers.Identity, service st
 }
 
 // IssueBrowser creates a session for a login with a browser: with a form, or at
-// the provider in the provider's session sid. Its Token is the cookie. old is the
+// the provider in the provider's session sid. Its Token is the cookie. replaced is the
 // cookie that the browser had before, zero for none: its session ends in the
 // same transaction, whosever it was, so that no superseded session lives on.
-func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, old secret.Text, client Client) (*Session, error) {
+func (s *Sessions) IssueBrowser(ctx context.Context, id *providers.Identity, sid string, replaced secret.Text, client Client) (*Session, error) {
 	o := draftOptions{kind: KindBrowser, sid: sid, client: client}
-	if kind, hash, ok := parseToken(old); ok && kind == KindBrowser {
+	if kind, hash, ok := parseToken(replaced); ok && kind == KindBrowser {
 		o.replaces = &hash
 	}
 	return s.logIn(ctx, id, o)
