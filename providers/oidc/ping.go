@@ -148,6 +148,7 @@ func (m *metadata) describeTokenEndpoint(cfg Config) providers.Findings {
 // entraHosts are the issuer hosts of Entra ID, which share its defaults.
 var entraHosts = []string{"login.microsoftonline.com", "login.partner.microsoftonline.cn", "sts.windows.net"}
 
+// isEntra reports whether the provider is Entra ID, which departs from others at some places.
 func (c Config) isEntra() bool {
 	u, err := url.Parse(c.Issuer)
 	return err == nil && slices.Contains(entraHosts, u.Hostname())
