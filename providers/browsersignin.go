@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -60,6 +61,8 @@ type AuthorizationRequest struct {
 	// shorter one.
 	MaxAge time.Duration
 	Made   time.Time // of the request; the zero Time is the time of the response
+
+	Address netip.Addr // of the browser; the zero Addr where it is unknown
 }
 
 // AuthorizationResponse is the query with which the browser comes back from the provider,

@@ -31,6 +31,7 @@ type Chain struct {
 	domains      map[string]bool // configured domains of login names, by their keys
 	passwords    *passwordCache
 	logins       logins
+	browsers     browserLimit
 	refusalTimes durations // of logins that were refused
 	throttle     *throttle.Throttle
 	breaker      CircuitBreaker // nil for none
@@ -61,7 +62,7 @@ func NewChain(members []Member, limits *throttle.Throttle, o Options) (*Chain, e
 	if ourToken == nil {
 		ourToken = func(secret.Text) bool { return false }
 	}
-	c := &Chain{passwords: newPasswordCache(), logins: newLogins(log), throttle: limits, breaker: o.CircuitBreaker, ourToken: ourToken, log: log}
+	c := &Chain{passwords: newPasswordCache(), logins: newLogins(log), browsers: newBrowserLimit(), throttle: limits, breaker: o.CircuitBreaker, ourToken: ourToken, log: log}
 	configs := make([]Config, len(members))
 	var faults []error
 	for i, m := range members {

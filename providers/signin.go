@@ -43,6 +43,11 @@ func (c *Chain) AuthorizationURL(ctx context.Context, provider string, request A
 	if err != nil {
 		return "", err
 	}
+	leave, err := c.browsers.enter(provider, request.Address)
+	if err != nil {
+		return "", err
+	}
+	defer leave(false)
 	ctx, cancel := context.WithTimeout(ctx, chainLimit)
 	defer cancel()
 	began := time.Now()
@@ -70,6 +75,11 @@ func (c *Chain) SignIn(ctx context.Context, provider string, response Authorizat
 	if err != nil {
 		return nil, err
 	}
+	leave, err := c.browsers.enter(provider, response.Request.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { leave(err == nil) }()
 	if err := c.logins.enter(browserSlots); err != nil {
 		return nil, err
 	}

@@ -216,8 +216,8 @@ func TestSignInsLeaveRoom(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if n := c.Stats().Logins; n != maxLoginsOfName {
-			t.Errorf("%d sign-ins are in progress, want %d", n, maxLoginsOfName)
+		if n := c.Stats().Logins; n != maxBrowserRequests {
+			t.Errorf("%d sign-ins are in progress, want %d", n, maxBrowserRequests)
 		}
 		if got := outcome(c.try(t, typed("bob", "right", home))); got != "200" {
 			t.Errorf("a password meanwhile = %s, want 200", got)

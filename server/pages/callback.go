@@ -33,7 +33,7 @@ func (p *Pages) finishSignIn(ctx context.Context, v *Visit) (*Response, error) {
 	if s.Provider != provider {
 		return nil, errSignInMixedUp
 	}
-	signedIn, err := p.Providers.SignIn(ctx, provider, providers.AuthorizationResponse{Request: p.request(s), Params: params})
+	signedIn, err := p.Providers.SignIn(ctx, provider, providers.AuthorizationResponse{Request: p.request(v, s), Params: params})
 	if refused, ok := errors.AsType[*providers.AuthorizationError](err); ok && s.Consent {
 		return p.goOnWithoutConsent(ctx, v, s, refused)
 	}

@@ -54,11 +54,12 @@ type pendingSignIn struct {
 }
 
 // request returns the authorization request of a sign-in.
-func (p *Pages) request(s *pendingSignIn) providers.AuthorizationRequest {
+func (p *Pages) request(v *Visit, s *pendingSignIn) providers.AuthorizationRequest {
 	return providers.AuthorizationRequest{
 		RedirectURI: p.url("/login/" + s.Provider + "/callback"),
 		State:       s.State, Nonce: s.Nonce, Verifier: secret.New(s.Verifier),
 		LoginHint: s.Hint, Consent: s.Consent, MaxAge: maxAge, Made: s.Created,
+		Address: v.Client.Address,
 	}
 }
 
@@ -72,7 +73,7 @@ func (p *Pages) url(path string) string {
 func (p *Pages) startSignIn(ctx context.Context, v *Visit, s pendingSignIn) (*Response, error) {
 	s.Version, s.Created = signInVersion, v.Now
 	s.State, s.Nonce, s.Verifier = randomText(), randomText(), randomText()
-	location, err := p.Providers.AuthorizationURL(ctx, s.Provider, p.request(&s))
+	location, err := p.Providers.AuthorizationURL(ctx, s.Provider, p.request(v, &s))
 	if err != nil {
 		v.Record.Action, v.Record.Provider = ActionSignIn, s.Provider
 		return nil, err
