@@ -168,19 +168,13 @@ func queueSession(b *pgx.Batch, person, signIn int64, stamp string, d *session.D
 		d.Hash[:], c.AddressText(), text(c.ID), text(c.UserAgent), text(d.Label), text(d.MadeBy))
 }
 
-// PutGrant stores a new grant, and deletes the person's oldest beyond g.Keep.
+// PutGrant stores a new grant, and deletes the person's oldest beyond g.Keep. It locks the
+// person first, as a login does, to avoid deadlocks.
 func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 	l := &g.Login
 	return s.inTx(ctx, 1, func(ctx context.Context, tx pgx.Tx) error {
-		if g.From != nil {
-			tag, err := tx.Exec(ctx, `WITH i AS MATERIALIZED (SELECT id FROM sign_in WHERE id = $1 FOR KEY SHARE)
-				SELECT 1 FROM i JOIN session s ON s.sign_in = i.id WHERE s.hash = $2 AND s.ended = 0 FOR SHARE OF s`, g.SignIn, g.From[:])
-			if err == nil {
-				err = requireRow(tag)
-			}
-			if err != nil {
-				return err
-			}
+		if err := lockGrantOrigin(ctx, tx, g); err != nil {
+			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO auth_grant (hash, kind, sign_in, method, service, stamp, login_name, sid, acr, amr, auth_time, data, created, expires)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
@@ -199,6 +193,26 @@ func (s *Store) PutGrant(ctx context.Context, g *session.Grant) error {
 		}
 		return deleteUnusedSignIns(ctx, tx, signIns)
 	})
+}
+
+// lockGrantOrigin locks the person and sign-in of a grant and the session that it is made
+// from, which must be live: a revocation of that session waits for the grant, and the
+// grant for a revocation.
+func lockGrantOrigin(ctx context.Context, tx pgx.Tx, g *session.Grant) error {
+	query := `WITH p AS MATERIALIZED (SELECT id FROM person WHERE id = (SELECT person FROM sign_in WHERE id = $1) FOR UPDATE),
+		i AS MATERIALIZED (SELECT i.id FROM p JOIN sign_in i ON i.person = p.id WHERE i.id = $1 FOR KEY SHARE OF i) `
+	args := []any{g.SignIn}
+	if g.From == nil {
+		query += "SELECT 1 FROM i"
+	} else {
+		query += "SELECT 1 FROM i JOIN session s ON s.sign_in = i.id WHERE s.hash = $2 AND s.ended = 0 FOR SHARE OF s"
+		args = append(args, g.From[:])
+	}
+	tag, err := tx.Exec(ctx, query, args...)
+	if err == nil {
+		err = requireRow(tag)
+	}
+	return err
 }
 
 // LeaseFirstUse gives one caller at a time the right to redeem a provider's refresh

@@ -150,15 +150,16 @@ func (s *Store) execCount(ctx context.Context, query string, args ...any) (n int
 
 // TakeRevocable deletes and returns the refresh tokens of sign-ins without a live
 // session and without a grant that can be spent. The last column is
-// session.SealedToken.Others.
+// session.SealedToken.Others. It leaves the tokens of persons whom a login has locked to
+// the next call: that login may need them.
 func (s *Store) TakeRevocable(ctx context.Context, now time.Time, limit int) (taken []session.SealedToken, err error) {
 	err = s.inTx(ctx, slowFactor, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			DELETE FROM provider_token r USING sign_in i JOIN person p ON p.id = i.person WHERE i.id = r.sign_in AND r.revocable_since > 0 AND r.sign_in = ANY(ARRAY(
-				SELECT d.sign_in FROM provider_token d WHERE d.revocable_since > 0
+				SELECT d.sign_in FROM provider_token d JOIN sign_in t ON t.id = d.sign_in JOIN person o ON o.id = t.person WHERE d.revocable_since > 0
 				AND NOT EXISTS (SELECT 1 FROM session s WHERE s.sign_in = d.sign_in AND s.ended = 0)
 				AND NOT EXISTS (SELECT 1 FROM auth_grant g WHERE g.sign_in = d.sign_in AND g.spent = 0 AND g.expires > $1)
-				LIMIT $2 FOR UPDATE SKIP LOCKED))
+				LIMIT $2 FOR UPDATE OF o, d SKIP LOCKED))
 			RETURNING `+sealedColumns+`, EXISTS (SELECT 1 FROM sign_in o JOIN provider_token l ON l.sign_in = o.id
 				WHERE o.person = i.person AND o.provider_id = i.provider_id AND o.id <> i.id AND l.revocable_since = 0)`, session.Millis(now), limit)
 		if taken, err = collectSealed(rows, err); err != nil {
