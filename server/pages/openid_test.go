@@ -347,20 +347,31 @@ func TestProviderIsDown(t *testing.T) {
 }
 
 // TestSignInTransactions: a sign-in at a provider costs the store two write transactions, the
-// session and its first use, though the person was asked for consent in a second round.
+// session and its first use. Where the person is asked for consent in a second round, the
+// session of the first is replaced, so that a refused consent leaves them signed in.
 func TestSignInTransactions(t *testing.T) {
-	s := newOpenIDSite(t, nil)
-	s.signInAt("/login?provider=sso")
-	if got := s.get("/me"); got.Status != http.StatusOK {
-		t.Fatalf("/me: %d", got.Status)
-	}
-	calls := func(operation string) uint64 { return s.sessions.Stats().Store[operation].Count }
-	for deadline := time.Now().Add(10 * time.Second); calls("last_use") == 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond) // it is written in the background
-	}
-	for operation, want := range map[string]uint64{"create": 1, "last_use": 1, "end": 0, "lease": 0, "answer": 0, "find": 1, "list": 1} {
-		if got := calls(operation); got != want {
-			t.Errorf("%d calls of %s, want %d", got, operation, want)
-		}
+	for name, c := range map[string]struct {
+		options func(*oidctest.Options)
+		create  uint64
+	}{
+		"a refresh token in the first round": {func(o *oidctest.Options) { o.TrustClients = true }, 1},
+		"a refresh token by consent":         {nil, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newOpenIDSite(t, c.options)
+			s.signInAt("/login?provider=sso")
+			if got := s.get("/me"); got.Status != http.StatusOK {
+				t.Fatalf("/me: %d", got.Status)
+			}
+			calls := func(operation string) uint64 { return s.sessions.Stats().Store[operation].Count }
+			for deadline := time.Now().Add(10 * time.Second); calls("last_use") == 0 && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond) // it is written in the background
+			}
+			for operation, want := range map[string]uint64{"create": c.create, "last_use": 1, "end": 0, "lease": 0, "answer": 0, "find": 1, "list": 1} {
+				if got := calls(operation); got != want {
+					t.Errorf("%d calls of %s, want %d", got, operation, want)
+				}
+			}
+		})
 	}
 }
