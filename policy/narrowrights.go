@@ -108,7 +108,7 @@ func (r *Right) pieces() []piece {
 	for _, text := range r.Repositories {
 		all = append(all, piece{
 			rules: r.Rules, services: parseGlobList(r.Services), types: parseGlobList(r.Types), name: parseFilledGlob(text, pathName),
-			actions: r.Actions, conditional: r.Conditional, failed: r.Failed,
+			actions: r.Actions, conditional: r.Conditional, failed: r.failed,
 		})
 	}
 	return all

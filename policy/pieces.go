@@ -223,7 +223,7 @@ func mergeNames(pieces []piece) []Right {
 	for _, p := range mergeBy(pieces, key, func(_, _ *piece) {}) {
 		all = append(all, Right{
 			Rules: p.rules, Services: p.services.texts(), Types: p.types.texts(), Repositories: names[key(&p)],
-			Actions: p.actions, Conditional: p.conditional, Failed: p.failed,
+			Actions: p.actions, Conditional: p.conditional, failed: p.failed,
 		})
 	}
 	return all

@@ -28,9 +28,9 @@ type Right struct {
 	// on the request or the unless of the rule decides.
 	Conditional bool
 
-	// Failed says of what is taken away that the rule failed, because something about
+	// failed says of what is taken away that the rule failed, because something about
 	// the person is not known.
-	Failed bool
+	failed bool
 }
 
 // Bounds of rights.

@@ -25,7 +25,7 @@ func (r Right) String() string {
 	if r.Conditional {
 		text += " (conditional)"
 	}
-	if r.Failed {
+	if r.failed {
 		text += " (failed)"
 	}
 	return text + " by " + strings.Join(r.Rules, ", ")
