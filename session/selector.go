@@ -19,7 +19,7 @@ type Selector struct {
 	SID      string    // of the provider's session that the login was part of (OpenID Connect Back-Channel Logout 1.0); with Provider
 	Kind     Kind      // of tokens
 	Before   time.Time // created before this
-	Except   string    // ID of a session that is not selected; its one-time passwords are
+	Except   string    // ID of a session that is left out; its one-time passwords are not
 	Ended    bool      // a list includes ended sessions
 }
 
