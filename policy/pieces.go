@@ -66,26 +66,30 @@ func (g glob) replace(placeholder string, by token) glob {
 // that any component may fill leaves them, are one.
 func (g glob) text(kind nameKind) string {
 	var b strings.Builder
-	for i := 0; i < len(g); i++ {
+	for rest := g; len(rest) > 0; {
+		wildcards := rest.leadingWildcards()
 		switch {
-		case g[i].kind == literal:
-			b.WriteString(g[i].text)
-		case g[i].placeholder() != "":
-			b.WriteString(g[i].placeholder())
+		case kind == pathName && slices.ContainsFunc(wildcards, func(t token) bool { return t.kind == doubleStar }):
+			b.WriteString("**")
+		case len(wildcards) > 0:
+			b.WriteString("*")
+		case rest[0].kind == literal:
+			b.WriteString(rest[0].text)
 		default:
-			wild := "*"
-			for ; ; i++ {
-				if g[i].kind == doubleStar && kind == pathName {
-					wild = "**"
-				}
-				if i+1 == len(g) || g[i+1].kind != star && g[i+1].kind != doubleStar {
-					break
-				}
-			}
-			b.WriteString(wild)
+			b.WriteString(rest[0].placeholder())
 		}
+		rest = rest[max(1, len(wildcards)):]
 	}
 	return b.String()
+}
+
+// leadingWildcards returns the wildcards with which the glob begins.
+func (g glob) leadingWildcards() glob {
+	end := slices.IndexFunc(g, func(t token) bool { return t.kind != star && t.kind != doubleStar })
+	if end < 0 {
+		return g
+	}
+	return g[:end]
 }
 
 // includes reports whether each name that narrow matches matches wide too.
