@@ -39,16 +39,32 @@ func (p *Provider) RedeemCode(ctx context.Context, response providers.Authorizat
 	}
 	got, err := p.client.codeGrant(ctx, m, code, response.Request)
 	if err != nil {
-		return nil, err
+		return nil, p.probeAfterCode(ctx, m, err)
 	}
 	ctx, cancel := detachedContext(ctx, maxTimeout) // the code is used up, so finish
 	defer cancel()
 	signedIn, err := p.signedIn(ctx, m, got, response.Request)
 	if err != nil {
 		p.revokeUnused(ctx, m, got)
-		return nil, err
+		return nil, providers.NotCounted(err) // the provider took the code, so that no stranger made it up
 	}
 	return signedIn, nil
+}
+
+// probeAfterCode finds out whether a failed code grant says something of the provider's
+// health, and marks the error with [providers.NotCounted] if it does. The person who comes
+// back chooses the code, so that an error alone says nothing: where it blames our client,
+// the provider is asked about that with a made-up token.
+func (p *Provider) probeAfterCode(ctx context.Context, m *metadata, err error) error {
+	if providers.KeyOf(err) == "" {
+		return p.probeAfter(ctx, err)
+	}
+	ctx, cancel := detachedContext(ctx, maxTimeout)
+	defer cancel()
+	if p.checkClient(ctx, m).Severity == providers.SeverityFault {
+		return providers.NotCounted(err)
+	}
+	return err
 }
 
 // checkResponse returns the code of an authorization response that answers the request

@@ -133,7 +133,8 @@ func TestCodeOfAnother(t *testing.T) {
 }
 
 // TestCodeDuringOutage: a provider that is down, or that refuses our client, has refused
-// no person, and the code is good afterwards.
+// no person, and the code is good afterwards. What cannot come from the code alone says that
+// the provider is unavailable: the log names it then, and /readyz.
 func TestCodeDuringOutage(t *testing.T) {
 	t.Parallel()
 	op := startForBrowsers(t, nil)
@@ -143,21 +144,32 @@ func TestCodeDuringOutage(t *testing.T) {
 	back := alice(t).SignIn(authorize(t, p, request))
 	if _, err := redeem(t.Context(), wrong, request, back); !isUnavailable(err) || providers.KeyOf(err) != "client_secret" {
 		t.Errorf("a wrong client secret: %v, key %q, want unavailable for client_secret", err, providers.KeyOf(err))
+	} else if providers.MayBeCounted(err) {
+		t.Errorf("a wrong client secret says nothing of the provider: %v", err)
 	}
 	if _, err := redeem(t.Context(), newBrowserProvider(t, "http://127.0.0.1:1", nil), request, back); !isUnavailable(err) {
 		t.Errorf("no discovery: %v, want unavailable", err)
 	}
 	op.Fail("token", http.StatusServiceUnavailable, `{"error":"invalid_grant"}`, 1)
-	if _, err := redeem(t.Context(), p, request, back); !isUnavailable(err) {
-		t.Errorf("503: %v, want unavailable", err)
+	if _, err := redeem(t.Context(), p, request, back); !isUnavailable(err) || !providers.MayBeCounted(err) {
+		t.Errorf("503: %v, want unavailable, of this code perhaps", err)
+	}
+	op.Fail("token", http.StatusUnauthorized, `{"error":"invalid_client"}`, 1)
+	if _, err := redeem(t.Context(), p, request, back); !isUnavailable(err) || !providers.MayBeCounted(err) {
+		t.Errorf("our client is blamed for this code: %v, want unavailable, of this code perhaps", err)
 	}
 	op.Down()
-	if _, err := redeem(t.Context(), p, request, back); !isUnavailable(err) {
+	if _, err := redeem(t.Context(), p, request, back); !isUnavailable(err) || providers.MayBeCounted(err) {
 		t.Errorf("down: %v, want unavailable", err)
 	}
 	op.Up()
 	if _, err := redeem(t.Context(), p, request, back); err != nil {
 		t.Errorf("up again: %v", err)
+	}
+	strict := newBrowserProvider(t, op.Issuer, func(c *oidc.Config) { c.Groups.Claim = ""; c.Algorithms = []string{"ES256"} })
+	request = newRequest()
+	if _, err := redeem(t.Context(), strict, request, alice(t).SignIn(authorize(t, p, request))); !isUnavailable(err) || providers.MayBeCounted(err) {
+		t.Errorf("an ID token of another algorithm: %v, want unavailable", err)
 	}
 }
 
