@@ -196,3 +196,23 @@ func TestBoundsOfKinds(t *testing.T) {
 		}
 	})
 }
+
+// TestBrowserIsRevalidated: the provider is asked again about the session of a browser as of
+// every other, so that a leaver is out of the pages within minutes.
+func TestBrowserIsRevalidated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCluster(t, 1, session.Config{})
+		defer s.close()
+		alice, bob := s.logInBrowser("corp", "alice"), s.logInBrowser("corp", "bob")
+		s.providers.change("alice", func(a *account) { a.disabled = true })
+		s.providers.change("bob", func(a *account) { a.groups = []string{"authenticated", "team-c"} })
+		time.Sleep(5 * time.Minute)
+		if _, err := s.redeemCookie(alice.Token); outcome(err) != "401" {
+			t.Errorf("the browser of a leaver: %v, want 401", err)
+		}
+		found, err := s.redeemCookie(bob.Token)
+		if err != nil || !found.Identity.InGroup("team-c") {
+			t.Errorf("the browser of a person who changed teams: %+v, %v, want the new groups", found, err)
+		}
+	})
+}
