@@ -221,3 +221,36 @@ func BenchmarkFirstMatch(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRights compares what a page of a person costs: whether there are rights, and
+// the list of them. The person has none of the rules but the last.
+func BenchmarkRights(b *testing.B) {
+	you := Request{User: "alice", Groups: benchmarkGroups(20), Claims: map[string]any{"level": "staff"}}
+	for name, rule := range map[string]func(i int) Rule{
+		"of other groups": func(i int) Rule {
+			return Rule{Groups: []string{fmt.Sprint("project-", i)}, Repositories: []string{fmt.Sprintf("project-%d/**", i)}, Actions: []string{"pull"}}
+		},
+		"of other claims": func(i int) Rule {
+			return Rule{Groups: []string{authenticated}, Repositories: []string{fmt.Sprintf("project-%d/**", i)}, Actions: []string{"pull"}, When: `claims.level == "contractor"`}
+		},
+		"that deny": func(i int) Rule {
+			return Rule{Effect: deny, Repositories: []string{fmt.Sprintf("**/release-%d/**", i)}, Actions: []string{"push"}}
+		},
+	} {
+		var rules []Rule
+		for i := range 10_000 {
+			rules = append(rules, rule(i))
+		}
+		p := compile(b, append(rules, benchmarkRules(1, nil)...))
+		b.Run("rules=10000 "+name+"/has", func(b *testing.B) {
+			for b.Loop() {
+				p.HasRights(you)
+			}
+		})
+		b.Run("rules=10000 "+name+"/list", func(b *testing.B) {
+			for b.Loop() {
+				p.Rights(you)
+			}
+		})
+	}
+}

@@ -17,10 +17,15 @@ const (
 )
 
 // actionsByValue returns the actions of a rule by how its condition evaluates for them. "*"
-// stands for every action, also where some of them are named beside it.
+// stands for every action, also where some of them are named beside it. It is nil where the
+// condition is false whichever the action.
 func (d *decider) actionsByValue(r *rule) map[partialValue][]string {
 	if r.when == nil || !r.when.byAction {
-		return map[partialValue][]string{d.evalForPerson(r.when, ""): r.actionTexts()}
+		value := d.evalForPerson(r.when, "")
+		if value == never {
+			return nil
+		}
+		return map[partialValue][]string{value: r.actionTexts()}
 	}
 	all := make(map[partialValue][]string)
 	for _, action := range d.policy.actions {

@@ -236,6 +236,9 @@ func FuzzRights(f *testing.F) {
 		rules, req := draw.rules(), draw.request()
 		p := compile(t, rules)
 		rights := p.Rights(req)
+		if has := p.HasRights(req); !has && !rights.IsEmpty() || has && rights.IsEmpty() && !slices.ContainsFunc(rules, func(r Rule) bool { return r.Effect == deny }) {
+			t.Errorf("HasRights = %v, but the rights are %q\nrules %+v\nrequest %+v", has, rights.lines(), rules, req)
+		}
 		limits := draw.limits(t)
 		within := limits.NarrowRights(rights)
 		for _, tt := range []struct {
@@ -397,6 +400,32 @@ func TestFormatLimits(t *testing.T) {
 		}
 		if _, err := ParseLimits(got); err != nil {
 			t.Errorf("ParseLimits(%s) = %v", got, err)
+		}
+	}
+}
+
+// TestHasRights: a rule that gives the person something counts, unless a deny rule of every
+// repository takes it away.
+func TestHasRights(t *testing.T) {
+	t.Parallel()
+	mine := Rule{Groups: []string{"team-a"}, Repositories: []string{"team-a/**"}, Actions: []string{"pull"}}
+	for name, tc := range map[string]struct {
+		rules []Rule
+		want  bool
+	}{
+		"no rule":                           {nil, false},
+		"of another group":                  {[]Rule{{Groups: []string{"team-b"}, Repositories: []string{"**"}, Actions: []string{"*"}}}, false},
+		"of the person's":                   {[]Rule{mine}, true},
+		"in some requests":                  {[]Rule{{Groups: []string{authenticated}, Repositories: []string{"**"}, Actions: []string{"pull"}, When: `request.service == "x"`}}, true},
+		"by a condition that is false":      {[]Rule{{Groups: []string{authenticated}, Repositories: []string{"**"}, Actions: []string{"pull"}, When: `user == "bob"`}}, false},
+		"all is denied":                     {[]Rule{mine, {Effect: deny, Users: []string{"alice"}, Repositories: []string{"**"}, Actions: []string{"*"}}}, false},
+		"another action is denied":          {[]Rule{mine, {Effect: deny, Repositories: []string{"**"}, Actions: []string{"push"}}}, true},
+		"all is denied to another":          {[]Rule{mine, {Effect: deny, Users: []string{"bob"}, Repositories: []string{"**"}, Actions: []string{"*"}}}, true},
+		"all is denied in some requests":    {[]Rule{mine, {Effect: deny, Repositories: []string{"**"}, Actions: []string{"*"}, When: `request.service == "x"`}}, true},
+		"what is there is denied by a name": {[]Rule{mine, {Effect: deny, Repositories: []string{"team-a/**"}, Actions: []string{"*"}}}, true},
+	} {
+		if got := compile(t, tc.rules).HasRights(Request{User: "alice", Groups: []string{"team-a", authenticated}}); got != tc.want {
+			t.Errorf("%s: HasRights = %v, want %v", name, got, tc.want)
 		}
 	}
 }
