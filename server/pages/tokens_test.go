@@ -154,6 +154,7 @@ func TestTokenFormIsRefused(t *testing.T) {
 		{"no name", []string{"name", ""}, "Give it a name, so that you know it again in the list."},
 		{"a blank name", []string{"name", "  "}, "Give it a name, so that you know it again in the list."},
 		{"a long name", []string{"name", long}, "The name is too long."},
+		{"a name of 60 letters that are two bytes each", []string{"name", strings.Repeat("ü", 60)}, "The name is too long. Shorten it."},
 		{"a huge name", []string{"name", strings.Repeat(long, 1000)}, "The name is too long."},
 		{"a name with a control character", []string{"name", "a\x00b"}, "The name has characters that cannot be shown."},
 		{"a name with a bidi override", []string{"name", "a\u202eb"}, "The name has characters that cannot be shown."},
