@@ -58,6 +58,22 @@ func TestOperationsQuotes(t *testing.T) {
 	}
 }
 
+// TestOperationsQuotesPages: the pages of errors that docs/operations.md names have these
+// titles.
+func TestOperationsQuotesPages(t *testing.T) {
+	_, rest, _ := strings.Cut(readPage(t, "docs/operations.md"), "### A sign-in with a browser fails\n")
+	section, _, _ := strings.Cut(rest, "\n### ")
+	texts, titles := readPage(t, "server/pages/texts/en.json"), regexp.MustCompile(`(?m)^\| \*\*([^*]+)\*\*`).FindAllStringSubmatch(section, -1)
+	if len(titles) < 4 {
+		t.Errorf("only %d pages are named", len(titles))
+	}
+	for _, title := range titles {
+		if !strings.Contains(texts, `.title": "`+title[1]+`"`) {
+			t.Errorf("no page of an error is called %q", title[1])
+		}
+	}
+}
+
 // readPage reads a page by its path from the root of the tree.
 func readPage(t *testing.T, path string) string {
 	t.Helper()
