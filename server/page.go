@@ -34,7 +34,7 @@ func (s *Server) newPages(gen *Generation) error {
 	}
 	gen.pages, err = pages.New(pages.Options{
 		Config: gen.PageConfig, Origin: origin, Contact: contact, Services: pageServices(gen.Services),
-		Providers: gen.Chain, Sessions: s.sessions, Admin: s.admin, Rights: gen.rights, Session: gen.SessionConfig,
+		Providers: gen.Chain, Sessions: s.sessions, Admin: s.admin, Rights: gen.rights, HasRights: gen.hasRights, Session: gen.SessionConfig,
 	})
 	if err != nil {
 		return err

@@ -142,6 +142,11 @@ func (g *Generation) rights(id *providers.Identity) policy.Rights {
 	return g.Policy.Rights(principal{identity: id}.policyRequest(&question{}, origin{}, time.Time{}))
 }
 
+// hasRights reports whether the rules grant a person anything.
+func (g *Generation) hasRights(id *providers.Identity) bool {
+	return g.Policy.HasRights(principal{identity: id}.policyRequest(&question{}, origin{}, time.Time{}))
+}
+
 // mint returns the answer: the access token for the granted access and, where the
 // request gets one, the refresh token.
 func (s *Server) mint(ctx context.Context, gen *Generation, q *question, caller principal, access []registry.Access, req *request) (tokenAnswer, error) {

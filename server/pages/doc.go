@@ -9,6 +9,7 @@
 //	/login, /login/NAME/callback    signin.go, callback.go: forms, authorization code grant
 //	/logout, /logout/NAME           logout.go, backchannel.go
 //	/me, /me/revoke                 me.go, logins.go, revoke.go: a person's sessions
+//	/me/rights                      rights.go: what the person may do today
 //	/me/one-time                    onetime.go: a one-time password, in a fresh session
 //	/me/new-token                   tokens.go, tokenform.go, tokenpage.go: a personal access token, likewise
 //

@@ -274,9 +274,16 @@ func (s *testSessions) RevokeToken(ctx context.Context, token secret.Text, by st
 
 // rightsOf returns what the rules of a policy grant a person.
 func rightsOf(rules *policy.Policy) func(*providers.Identity) policy.Rights {
-	return func(id *providers.Identity) policy.Rights {
-		return rules.Rights(policy.Request{User: id.User, Groups: id.Groups, Provider: id.Provider, Method: string(id.Method)})
-	}
+	return func(id *providers.Identity) policy.Rights { return rules.Rights(policyRequest(id)) }
+}
+
+// hasRightsOf returns whether they grant a person anything.
+func hasRightsOf(rules *policy.Policy) func(*providers.Identity) bool {
+	return func(id *providers.Identity) bool { return rules.HasRights(policyRequest(id)) }
+}
+
+func policyRequest(id *providers.Identity) policy.Request {
+	return policy.Request{User: id.User, Groups: id.Groups, Provider: id.Provider, Method: string(id.Method)}
 }
 
 // newTestPages returns pages with two providers and the form, and a browser.
@@ -290,7 +297,7 @@ func newTestPages(t testing.TB, origin string) (*Pages, *fakeProviders, *testSes
 	sessions := newTestSessions(t, chain, secret.Text{})
 	p, err := New(Options{
 		Config: Config{}.WithDefaults(), Origin: parsed, Contact: "the container team",
-		Providers: chain, Sessions: sessions, Admin: sessions, Rights: rightsOf(policy.Compile(nil, func(string, string) {})),
+		Providers: chain, Sessions: sessions, Admin: sessions, Rights: rightsOf(&policy.Policy{}), HasRights: hasRightsOf(&policy.Policy{}),
 	})
 	if err != nil {
 		t.Fatal(err)

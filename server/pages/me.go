@@ -31,7 +31,7 @@ type meView struct {
 	EndedMore bool        // others are not shown
 	JustEnded string      // that the person ended some a moment ago; empty otherwise
 	HasStamp  bool        // the provider tells when the password changes
-	Rights    *rightsView // nil for none
+	HasRights bool        // the rules grant the person something
 }
 
 // serviceView is a service that a person can log in to.
@@ -54,7 +54,7 @@ func (p *Pages) showMe(ctx context.Context, v *Visit) (*Response, error) {
 	data := meView{
 		Provider: p.label(web.Identity.Provider), Services: p.serviceViews(), Unchecked: p.unchecked(v.text, web),
 		HasStamp: web.Identity.Stamp != "", JustEnded: v.text.justEnded(all.Ended, web.Identity.User, v.Now),
-		Rights: p.viewRights(v.text, p.Rights(web.Identity)),
+		HasRights: p.HasRights(web.Identity),
 	}
 	if !web.Fresh(v.Now) {
 		data.SignIn = p.signInAgainPath(routeMe, web)

@@ -39,8 +39,9 @@ func newMeSite(t testing.TB) *meSite {
 	return &meSite{t, sessions.Sessions, compiled, Options{
 		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"},
 		Contact: "the container team", Providers: chain, Sessions: sessions, Admin: sessions, Session: session.Config{}.WithDefaults(),
-		Services: []Service{{Name: "registry", Hosts: []string{"registry.corp.example", "r.corp.example"}}, {Name: "internal"}},
-		Rights:   rightsOf(compiled),
+		Services:  []Service{{Name: "registry", Hosts: []string{"registry.corp.example", "r.corp.example"}}, {Name: "internal"}},
+		Rights:    rightsOf(compiled),
+		HasRights: hasRightsOf(compiled),
 	}}
 }
 
@@ -259,7 +260,8 @@ func TestPagesStaySmall(t *testing.T) {
 	for i := range 60 {
 		rules = append(rules, policy.Rule{Name: fmt.Sprint(i), Groups: []string{"team-a"}, Services: []string{fmt.Sprintf("service-%02d", i)}, Repositories: []string{"shared/**"}, Actions: []string{"pull"}})
 	}
-	s.options.Rights = rightsOf(policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) }))
+	compiled := policy.Compile(rules, func(key, problem string) { t.Errorf("%s: %s", key, problem) })
+	s.options.Rights, s.options.HasRights = rightsOf(compiled), hasRightsOf(compiled)
 	web := s.signIn(member("alice"))
 	form := url.Values{"name": {strings.Repeat("name ", 20)}, "repositories": {strings.Join(repositories, "\n")}, "pull": {"on"}, "lifetime": {"30d"}}
 	for range loginsPerPage {
@@ -269,17 +271,17 @@ func TestPagesStaySmall(t *testing.T) {
 		}
 	}
 	form.Set("preview", "")
-	preview, me := web.do(http.MethodPost, "/me/new-token", form), web.get("/me")
-	if len(preview.Body) > maxPage || len(me) > maxPage {
-		t.Errorf("/me/new-token has %d bytes and /me %d, want %d at most", len(preview.Body), len(me), maxPage)
+	preview, me, rights := web.do(http.MethodPost, "/me/new-token", form), web.get("/me"), web.get("/me/rights")
+	if len(preview.Body) > maxPage || len(me) > maxPage || len(rights) > maxPage {
+		t.Errorf("/me/new-token has %d bytes, /me %d and /me/rights %d, want %d at most", len(preview.Body), len(me), len(rights), maxPage)
 	}
 	for _, want := range []string{
 		"team-002/some-repository/**, team-003/some-repository/**, and 196 more, pull Made just now",
 		"team-002/some-repository/**, team-003/some-repository/**, and 196 more : pull, push",
 		"There is more than is shown here.",
 	} {
-		if !strings.Contains(text(me), want) {
-			t.Errorf("the page lacks %q", want)
+		if !strings.Contains(text(me)+text(rights), want) {
+			t.Errorf("the pages lack %q", want)
 		}
 	}
 }

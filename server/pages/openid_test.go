@@ -70,7 +70,7 @@ func (s *openIDSite) serve(issuer string) {
 	s.sessions = newTestSessions(s.t, chain, secret.Text{})
 	p, err := New(Options{
 		Config: Config{}.WithDefaults(), Origin: &url.URL{Scheme: "https", Host: "auth.corp.example"},
-		Providers: chain, Sessions: s.sessions, Admin: s.sessions, Rights: rightsOf(policy.Compile(nil, func(string, string) {})),
+		Providers: chain, Sessions: s.sessions, Admin: s.sessions, Rights: rightsOf(&policy.Policy{}), HasRights: hasRightsOf(&policy.Policy{}),
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -81,6 +81,7 @@ type Options struct {
 	Sessions  Sessions
 	Admin     Admin
 	Rights    func(*providers.Identity) policy.Rights // what the rules grant a person today
+	HasRights func(*providers.Identity) bool          // whether they grant anything; much cheaper
 	Session   session.Config                          // lifetimes that pages show
 }
 

@@ -1,6 +1,8 @@
 package pages
 
 import (
+	"context"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -25,6 +27,17 @@ type rightView struct {
 
 // rightsShown bounds the lines of each of Allow and Deny, so that a page stays small.
 const rightsShown = 20
+
+// showRights answers GET /me/rights: what the person may do today. It is no part of /me,
+// since the rules may take longer than a page.
+func (p *Pages) showRights(ctx context.Context, v *Visit) (*Response, error) {
+	web, err := p.signedIn(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	rights := p.viewRights(v.text, p.Rights(web.Identity))
+	return p.page(v, http.StatusOK, "rights", view{Title: v.text.get("rights.title"), Person: web.Identity.User, Data: rights}), nil
+}
 
 // tokenRights returns what a personal access token could do today: what the rules grant its
 // person by this method, within the limits.

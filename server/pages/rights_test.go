@@ -12,13 +12,19 @@ import (
 func TestMyRights(t *testing.T) {
 	t.Parallel()
 	s := newMeSite(t)
-	page := text(s.signIn(member("alice")).get("/me"))
-	if want := "What you may do today team-a/** : pull, push"; !strings.Contains(page, want) || strings.Contains(page, "may not use any repository") {
+	alice := s.signIn(member("alice"))
+	page := text(alice.get("/me"))
+	if want := "What you may do today"; !strings.Contains(page, want) || strings.Contains(page, "may not use any repository") {
 		t.Errorf("alice's page lacks %q:\n%s", want, page)
+	}
+	page = text(alice.get("/me/rights"))
+	if want := "What you may do today team-a/** : pull, push"; !strings.Contains(page, want) || strings.Contains(page, "may not use any repository") {
+		t.Errorf("the page of alice's rights lacks %q:\n%s", want, page)
 	}
 	id := member("bob")
 	id.Groups = []string{"authenticated"}
-	page = text(s.signIn(id).get("/me"))
+	bob := s.signIn(id)
+	page = text(bob.get("/me"))
 	for _, want := range []string{"You may not use any repository yet, so a login will not help you. Ask the container team for permission.", "Logins (1)"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("bob's page lacks %q:\n%s", want, page)
@@ -26,6 +32,9 @@ func TestMyRights(t *testing.T) {
 	}
 	if strings.Contains(page, "What you may do today") {
 		t.Errorf("bob's page has rights:\n%s", page)
+	}
+	if page = text(bob.get("/me/rights")); !strings.Contains(page, "You may not use any repository yet") {
+		t.Errorf("the page of bob's rights:\n%s", page)
 	}
 }
 

@@ -35,6 +35,7 @@ func routesByPath() map[string]route {
 		"/me":           {name: routeMe, methods: handlers{"GET": (*Pages).showMe}},
 		"/me/one-time":  {methods: handlers{"POST": (*Pages).makeOneTimePassword}},
 		"/me/new-token": {name: "new-token", methods: handlers{"GET": (*Pages).showTokenForm, "POST": (*Pages).makeToken}},
+		"/me/rights":    {name: "rights", methods: handlers{"GET": (*Pages).showRights}},
 		"/me/revoke":    {methods: handlers{"GET": (*Pages).askRevocation, "POST": (*Pages).revoke}},
 	}
 }

@@ -88,6 +88,9 @@ var samples = []sample{
 		}, &previewView{"containers.production.eu-central.corp.example:5000, containers/base-images/**, team/app, pull, push", sampleRights(v.text)})
 	}},
 	{"me", sampleMe},
+	{"rights", func(p *Pages, v *Visit) *Response {
+		return p.samplePage(v, "rights", v.text.get("rights.title"), sampleRights(v.text))
+	}},
 	{"me-first", func(p *Pages, v *Visit) *Response {
 		return p.samplePage(v, "me", v.text.get("me.title"), p.sampleMeView(v, 1))
 	}},
@@ -113,7 +116,7 @@ func (p *Pages) samplePage(v *Visit, template, title string, data any) *Response
 // sampleMe has the longest page of logins.
 func sampleMe(p *Pages, v *Visit) *Response {
 	data := p.sampleMeView(v, loginsPerPage)
-	data.Count, data.Older, data.EndedMore, data.HasStamp, data.Rights = 38, 2, true, true, sampleRights(v.text)
+	data.Count, data.Older, data.EndedMore, data.HasStamp, data.HasRights = 38, 2, true, true, true
 	return p.samplePage(v, "me", v.text.get("me.title"), data)
 }
 
