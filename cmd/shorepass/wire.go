@@ -64,7 +64,11 @@ func newChain(cfg *resolvedConfig, limits *throttle.Throttle, o providers.Option
 	for i, p := range cfg.Providers {
 		built, err := p.Build()
 		if err != nil {
-			return nil, providers.WithKey(fmt.Sprintf("provider[%d]", i), fmt.Errorf("provider %q: %w", p.Name, err))
+			key := fmt.Sprintf("provider[%d]", i)
+			if own := providers.KeyOf(err); own != "" {
+				key += "." + own
+			}
+			return nil, providers.WithKey(key, fmt.Errorf("provider %q: %w", p.Name, err))
 		}
 		members[i] = providers.Member{Provider: built, Config: p.Config}
 	}

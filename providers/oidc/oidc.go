@@ -62,7 +62,7 @@ func New(cfg Config) (*Provider, error) {
 	client := &client{cfg: cfg, http: http, requests: requests}
 	if cfg.ClientKey != "" {
 		if client.key, err = readClientKey(cfg.ClientKey); err != nil {
-			return nil, fmt.Errorf("read client_key: %w", err)
+			return nil, providers.WithKey("client_key", fmt.Errorf("read client_key: %w", err))
 		}
 	}
 	discovery := &discovery{cfg: cfg, client: client, probeTimeout: probeTimeout, mu: ctxmutex.New()}
