@@ -45,6 +45,9 @@ func (p *Pages) finishSignIn(ctx context.Context, v *Visit) (*Response, error) {
 		return nil, err
 	}
 	v.setCookie(p.cookie(cookieProvider, provider, rememberProvider))
+	if asksConsent && p.isSignedIn(ctx, v, signedIn.Identity) {
+		return p.askConsent(ctx, v, s, redirect(p.routePath(s.To)))
+	}
 	response, err := p.beginSession(ctx, v, signedIn, s.To)
 	if err != nil || !asksConsent {
 		return response, err
@@ -52,8 +55,20 @@ func (p *Pages) finishSignIn(ctx context.Context, v *Visit) (*Response, error) {
 	return p.askConsent(ctx, v, s, response)
 }
 
-// askConsent sends the browser to the provider once more, with prompt=consent. The session
-// of the first response has begun, and the response to the second replaces it: a provider may
+// isSignedIn reports whether the browser has a session of a person. Then none needs to begin
+// before the person consents: it would end that session, and have the provider revoke a
+// refresh token while the person is on its pages.
+func (p *Pages) isSignedIn(ctx context.Context, v *Visit, id *providers.Identity) bool {
+	token := p.sessionToken(v.Request)
+	if token.IsZero() {
+		return false
+	}
+	found, err := p.Admin.Inspect(ctx, token)
+	return err == nil && found.Identity.Provider == id.Provider && found.Identity.Subject == id.Subject
+}
+
+// askConsent sends the browser to the provider once more, with prompt=consent. The browser
+// has a session, which that of the second response replaces: a provider may
 // leave the person at a page of its own, as Entra ID does where only an administrator may
 // consent. signedIn is the response without a second request.
 func (p *Pages) askConsent(ctx context.Context, v *Visit, s *pendingSignIn, signedIn *Response) (*Response, error) {
