@@ -17,6 +17,7 @@ type Selector struct {
 	Subject  string    // of the person at the provider
 	Group    string    // a group that the person was in when last checked
 	SID      string    // of the provider's session that the login was part of (OpenID Connect Back-Channel Logout 1.0); with Provider
+	NoSID    bool      // of logins at which the provider named no session of its own
 	Kind     Kind      // of tokens
 	Before   time.Time // created before this
 	Except   string    // ID of a session that is left out; its one-time passwords are not
@@ -38,7 +39,7 @@ func (s Selector) GroupText() []byte {
 // match, or all but one.
 func (s Selector) selectsPersons() bool {
 	s.Except = ""
-	return s.ID == "" && s.SID == "" && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
+	return s.ID == "" && s.SID == "" && !s.NoSID && s.Kind == "" && s.Before.IsZero() && s != Selector{Ended: s.Ended}
 }
 
 // selectsGrants reports whether s selects browsers' sessions otherwise than by an ID, so

@@ -53,6 +53,13 @@ func (p *Pages) endSessionsOf(ctx context.Context, v *Visit, provider string, to
 	}
 	ended, err := p.Admin.Revoke(ctx, sel, session.ByBackChannelLogout)
 	v.Record.Ended = &ended
+	if err != nil || sel.SID == "" || token.Subject == "" {
+		return err
+	}
+	// A session whose ID token had no sid may be of the provider's session too.
+	without := session.Selector{Provider: provider, Subject: token.Subject, NoSID: true, Kind: session.KindBrowser, Before: sel.Before}
+	more, err := p.Admin.Revoke(ctx, without, session.ByBackChannelLogout)
+	ended += more
 	return err
 }
 

@@ -81,7 +81,8 @@ func TestBackChannelLogout(t *testing.T) {
 	issued := time.Now().Truncate(time.Second).Add(-3 * time.Second)
 	before := issued.Add(time.Minute)
 	tokens := map[string]*providers.LogoutToken{
-		"session":  {SID: "sid-1", Subject: "sub-1", IssuedAt: issued},
+		"session":  {SID: "sid-1", IssuedAt: issued},
+		"both":     {SID: "sid-1", Subject: "sub-1", IssuedAt: issued},
 		"person":   {Subject: "sub-1", IssuedAt: issued},
 		"offline":  {SID: "sid-1", IssuedAt: issued, Offline: true},
 		"everyone": {SID: "sid-1", Subject: "sub-1", Offline: true}, // without iat
@@ -98,6 +99,7 @@ func TestBackChannelLogout(t *testing.T) {
 		sel      session.Selector
 	}{
 		{"a session", "sso", []string{"logout_token", "session"}, nil, 200, "", session.Selector{Provider: "sso", SID: "sid-1", Kind: session.KindBrowser, Before: before}},
+		{"a session, and those of the person without one", "sso", []string{"logout_token", "both"}, nil, 200, "", session.Selector{Provider: "sso", Subject: "sub-1", NoSID: true, Kind: session.KindBrowser, Before: before}},
 		{"a person", "sso", []string{"logout_token", "person"}, nil, 200, "", session.Selector{Provider: "sso", Subject: "sub-1", Kind: session.KindBrowser, Before: before}},
 		{"refresh tokens too", "sso", []string{"logout_token", "offline"}, nil, 200, "", session.Selector{Provider: "sso", SID: "sid-1", Before: before}},
 		{"no time", "sso", []string{"logout_token", "everyone"}, nil, 400, "invalid_request", session.Selector{}},

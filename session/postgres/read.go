@@ -104,6 +104,9 @@ func whereClause(sel session.Selector, after session.Hash) (where string, args [
 	if sel.SID != "" {
 		add("s.sid <> '' AND s.sid =", text(sel.SID))
 	}
+	if sel.NoSID {
+		terms = append(terms, "s.sid = ''")
+	}
 	if !sel.Before.IsZero() {
 		add("s.created <", session.Millis(sel.Before))
 	}

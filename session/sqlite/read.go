@@ -120,6 +120,9 @@ func whereClause(sel session.Selector) (where string, args []any, ok bool) {
 		add("s.sid <> ''")
 		add("s.sid = ?", sel.SID)
 	}
+	if sel.NoSID {
+		add("s.sid = ''")
+	}
 	if !sel.Before.IsZero() {
 		add("s.created < ?", session.Millis(sel.Before))
 	}

@@ -59,7 +59,7 @@ func testList(t *testing.T, s session.Store) {
 		create(t, s, d)
 	}
 	other := draft("other", "alice")
-	other.Provider, other.Kind = "sso", session.KindPAT
+	other.Provider, other.Kind, other.Login.SID = "sso", session.KindPAT, ""
 	create(t, s, other)
 	ended := create(t, s, draft("ended", "bob"))
 	_, err := s.End(t.Context(), []session.Hash{ended.Hash}, session.ReasonRevoked.Ending("", epoch))
@@ -87,6 +87,8 @@ func testList(t *testing.T, s session.Store) {
 		{session.Selector{SID: "sid of 1", Kind: session.KindBrowser}, 0},
 		{session.Selector{SID: "sid of 1", Before: epoch.Add(time.Hour)}, 0},
 		{session.Selector{SID: "sid"}, 0},
+		{session.Selector{NoSID: true, User: "alice"}, 1},
+		{session.Selector{NoSID: true, Provider: "corp"}, 0},
 		{session.Selector{SID: "sid of ended"}, 0},
 		{session.Selector{SID: "sid of ended", Ended: true}, 1},
 		{session.Selector{ID: other.Hash.ID()}, 1},
