@@ -148,7 +148,7 @@ func TestWithDefaults(t *testing.T) {
 	if got.Users.Claim != "preferred_username" || got.Userinfo != "auto" || got.Timeout != 3*time.Second || got.MaxTokenAge != 24*time.Hour || strings.Join(got.Subject, " ") != "sub" || got.Grants != nil || got.Audience != nil {
 		t.Errorf("defaults = %+v", got)
 	}
-	own := oidc.Config{Config: providers.Config{}.WithDefaults(), Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, MaxTokenAge: time.Hour, Timeout: time.Second, SignIns: "one", Revoke: "last"}
+	own := oidc.Config{Config: providers.Config{}.WithDefaults(), Scopes: []string{"openid"}, Users: oidc.Users{Claim: "email"}, Subject: []string{"oid"}, Userinfo: "never", Algorithms: []string{"EdDSA"}, MaxTokenAge: time.Hour, Timeout: time.Second, SignIns: "one", BackchannelLogout: "all", Revoke: "last"}
 	if diff := cmp.Diff(own, own.WithDefaults(), cmp.AllowUnexported(secret.Text{})); diff != "" {
 		t.Errorf("WithDefaults changed a configured value:\n%s", diff)
 	}
