@@ -26,8 +26,10 @@ const monitoringDir = "../deploy/monitoring"
 func TestMonitoring(t *testing.T) {
 	t.Parallel()
 	d, o := ldaptest.StartSlapd(t, ldaptest.SlapdOptions{}), newSSO(t)
+	people := strings.Replace(o.toml(), `grants = ["`, `grants = ["browser", "`, 1) // whose metrics are there from the start
 	s := newServer(t, options{
-		providers: localUsers{"root": testUsers()["root"]}.toml() + slapdTOML(d, groupsIn(d.Groups, "")+"match = [\"bob\"]\nprefix = \"corp-\"\n") + o.toml() + "match = [\"alice\"]\nprefix = \"sso-\"\n",
+		more:      fmt.Sprintf("[[service]]\nname = %q\nhosts = [\"registry.corp.example\"]\n", service),
+		providers: localUsers{"root": testUsers()["root"]}.toml() + slapdTOML(d, groupsIn(d.Groups, "")+"match = [\"bob\"]\nprefix = \"corp-\"\n") + people + "match = [\"alice\"]\nprefix = \"sso-\"\n",
 		session:   `revalidate = "1s"`,
 	})
 	p := startPrometheus(t, s)
