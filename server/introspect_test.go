@@ -185,8 +185,8 @@ func TestOperatorsAreValidated(t *testing.T) {
 	}
 }
 
-// TestIntrospectionOfBrowserTokens: a personal access token is active though it is of no one
-// service. What an operator signs in with a browser for makes no one an operator.
+// TestIntrospectionOfBrowserTokens: a personal access token is active though it is of no single
+// service. What an operator signs in with a browser for makes no person an operator.
 func TestIntrospectionOfBrowserTokens(t *testing.T) {
 	h := newHarness(t, server.AuditConfig{}).reload(t)
 	browser, cookie := h.signInBrowser(t, "carol")

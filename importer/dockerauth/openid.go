@@ -241,7 +241,7 @@ func (t *translation) domainRules() []commentedRule {
 		if o.domain.text == "" || !t.signsIn() {
 			continue
 		}
-		rules = append(rules, commentedRule{Comment: fmt.Sprintf("%s.domain: docker_auth lets nobody else in, and %s does.", o.name, o.who), Rule: policy.Rule{
+		rules = append(rules, commentedRule{Comment: fmt.Sprintf("%s.domain: docker_auth lets no other person in, and %s does.", o.name, o.who), Rule: policy.Rule{
 			Name: o.name + ".domain", Effect: "deny", Providers: []string{o.providerName()},
 			Types: []string{"*"}, Repositories: []string{"**"}, Actions: []string{"*"},
 			When: fmt.Sprintf("!user.endsWith(%s)", strconv.Quote("@"+strings.ToLower(o.domain.text))),

@@ -49,7 +49,7 @@ func (p *Provider) VerifyLogoutToken(ctx context.Context, token secret.Text) (*p
 }
 
 // verifyLogout validates a logout token and returns its claims (OpenID Connect
-// Back-Channel Logout 1.0, section 2.6). Anyone can send one. The error wraps
+// Back-Channel Logout 1.0, section 2.6). A stranger can send one. The error wraps
 // errInvalidToken if the token is invalid; any other means unavailable.
 func (v *verifier) verifyLogout(ctx context.Context, raw string, want requirements) (claimSet, error) {
 	if err := checkHeader(raw, logoutTypes); err != nil {

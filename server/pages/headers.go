@@ -8,9 +8,9 @@ const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 
 
 // setSecurityHeaders sets the header fields that every response of the pages has.
 //
-// The referrer has the origin alone, so that the query of a callback reaches no one. It is
-// not left out: without a referrer browsers send "Origin: null" with a form (Fetch, section
-// 3.2), and those that send no Sec-Fetch-Site would be taken for another origin.
+// The referrer has the origin alone, so that the query of a callback reaches no other
+// site. It is not left out: without a referrer browsers send "Origin: null" with a form
+// (Fetch, section 3.2), and those that send no Sec-Fetch-Site would be taken for another origin.
 //
 // Strict-Transport-Security is left to the operator's proxy: it would hold for every port
 // of the host, such as for a registry without TLS.

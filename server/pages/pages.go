@@ -166,7 +166,7 @@ func isPrefetch(r *http.Request) bool {
 
 // isCrossOrigin reports whether a page of another origin sends a POST. Where the browser
 // sends no Sec-Fetch-Site, the standard library compares hosts alone, so that http is refused
-// here: anyone on the network can write such a page.
+// here: a stranger on the network can write such a page.
 func (p *Pages) isCrossOrigin(r *http.Request) bool {
 	isPlain := p.secure() && strings.HasPrefix(r.Header.Get("Origin"), "http:")
 	return isPlain || p.protection.Check(r) != nil

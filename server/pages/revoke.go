@@ -49,7 +49,7 @@ func (p *Pages) askRevocation(ctx context.Context, v *Visit) (*Response, error) 
 	return p.page(v, http.StatusOK, "revoke", view{Title: v.text.get("revoke.title." + what), Person: web.Identity.User, Data: data}), nil
 }
 
-// revoke answers POST /me/revoke: it ends sessions of the person, and of no one else.
+// revoke answers POST /me/revoke: it ends sessions of the person, and of no other person.
 // Another person's session looks like one that does not exist. It is idempotent. Ending is
 // always allowed, so that the browser's session need not be fresh.
 func (p *Pages) revoke(ctx context.Context, v *Visit) (*Response, error) {

@@ -37,7 +37,7 @@ func TestSweepByIndex(t *testing.T) {
 }
 
 // TestListByIndex: the sessions of a person and of a provider's session are found by
-// index, since anyone can send logout tokens.
+// index, since a stranger can send logout tokens.
 func TestListByIndex(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "data", "shorepass.db"))
 	for index, sel := range map[string]session.Selector{
